@@ -1,0 +1,62 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+GO ?= go
+export GOFLAGS := -buildvcs=false
+TOOL := $(GO) tool -modfile=.ci/tools/go.mod
+GOFILES := git ls-files -co --exclude-standard '*.go'
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+.PHONY: prerequisites
+prerequisites:
+	@testnet/prerequisites.sh
+
+.PHONY: setup
+setup: prerequisites ## install what is missing (Docker engine, debootstrap) and start dockerd; says so first
+	@testnet/setup.sh
+
+.PHONY: build
+build: prerequisites ## bin/tally and bin/tally-devnet
+	@echo "build: bin/tally"; CGO_ENABLED=1 $(GO) build -trimpath -o bin/tally ./cmd/tally
+	@echo "build: bin/tally-devnet (a Cardano node; minutes the first time)"; $(GO) build -C testnet/devnet -trimpath -o ../../bin/tally-devnet .
+
+.PHONY: demo
+demo: setup build ## the whole market on this machine: three jobs, paid in test NTX; leaves demo-out/
+	@bin/tally demo --out demo-out
+
+.PHONY: test
+test: setup build ## every test: unit, contracts, real node, real containers
+	@testnet/test.sh
+
+.PHONY: race
+race: setup build ## the tests of everything concurrent, under the race detector
+	$(GO) test -race -count=1 ./executor/... ./market/... ./escrow/... ./chain/... ./provider/...
+
+.PHONY: crash
+crash: setup build ## SIGKILL requester and provider in each phase, restart, print outcome and balances
+	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 60m -tags crash -v -run Crash ./testnet/...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (default 20s each)
+	@testnet/fuzz.sh $${FUZZTIME:-20s}
+
+.PHONY: contracts
+contracts: ## rebuild the contracts with Aiken and fail on a difference from the committed blueprint
+	@plutus/build.sh --check
+
+.PHONY: fmt
+fmt: ## format Go (gofumpt) and Aiken
+	@$(GOFILES) | xargs $(TOOL) gofumpt -w
+
+.PHONY: lint
+lint: ## vet, staticcheck, gofumpt
+	@out=$$($(GOFILES) | xargs $(TOOL) gofumpt -l); test -z "$$out" || { echo "not formatted (make fmt):"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	$(GO) vet -C testnet/devnet ./...
+
+.PHONY: bench-loop
+bench-loop: setup build ## time the whole loop against plain torch + Gloo; writes bench/loop.json
+	@bin/tally demo bench --out bench/loop.json

@@ -1,0 +1,139 @@
+package escrow
+
+import (
+	"fmt"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/plutus"
+)
+
+// Key names a lot off chain: a provider has one lot in a job, whichever UTxO holds it.
+type Key struct {
+	Job      plutus.JobID  `json:"job"`
+	Provider chain.KeyHash `json:"provider"`
+}
+
+// String is "job/provider", both in hex: the key of the lot's events in the index.
+func (k Key) String() string { return fmt.Sprintf("%x/%s", k.Job[:], k.Provider) }
+
+// Event is something that a block did to a lot.
+type Event struct {
+	Kind Kind       `json:"kind"`
+	Tx   chain.TxID `json:"tx"`
+	Slot chain.Slot `json:"slot"`
+
+	// KindOpen
+	Terms     plutus.Terms    `json:"terms,omitzero"`
+	Address   chain.Address   `json:"address,omitzero"` // pays the provider
+	Payers    []chain.KeyHash `json:"payers,omitempty"` // the keys that signed the opening
+	PriceUNTX uint64          `json:"price_untx,omitempty"`
+	BondUNTX  uint64          `json:"bond_untx,omitempty"`
+	Lovelace  chain.Lovelace  `json:"lovelace,omitempty"`
+
+	// KindOpen, KindCommit: the output that holds the lot from now on
+	Ref chain.OutRef `json:"ref,omitzero"`
+
+	// KindCommit
+	Root    [32]byte   `json:"root,omitzero"`
+	ClaimAt chain.Time `json:"claim_at,omitempty"`
+
+	// transitions to a final state: what each side got
+	ToProviderUNTX  uint64 `json:"to_provider_untx,omitempty"`
+	ToRequesterUNTX uint64 `json:"to_requester_untx,omitempty"`
+}
+
+// Lot is the state of a lot.
+type Lot struct {
+	Key       Key
+	Status    Status
+	Terms     plutus.Terms
+	Address   chain.Address
+	Payers    []chain.KeyHash
+	PriceUNTX uint64
+	BondUNTX  uint64
+	Lovelace  chain.Lovelace
+	Ref       chain.OutRef
+	Root      [32]byte
+	ClaimAt   chain.Time
+	Txs       map[Kind]chain.TxID
+	Slots     map[Kind]chain.Slot
+
+	ToProviderUNTX  uint64
+	ToRequesterUNTX uint64
+}
+
+// Mine says whether key paid into the lot's opening. A lot that only names a key is nobody's business of that key's.
+func (l Lot) Mine(key chain.KeyHash) bool {
+	for _, p := range l.Payers {
+		if p == key {
+			return true
+		}
+	}
+	return false
+}
+
+// PenaltyUNTX is what the provider forfeits of its bond when it does not deliver.
+func (l Lot) PenaltyUNTX() uint64 { return plutus.PenaltyOf(l.PriceUNTX, l.Terms.PenaltyBps) }
+
+// Step applies one event. It changes neither argument's maps.
+func Step(l Lot, e Event) (Lot, error) {
+	to, err := next(l.Status, e.Kind)
+	if err != nil {
+		return l, fmt.Errorf("lot %s: %w", l.Key, err)
+	}
+	n := l
+	n.Status = to
+	n.Txs = with(l.Txs, e.Kind, e.Tx)
+	n.Slots = with(l.Slots, e.Kind, e.Slot)
+	switch e.Kind {
+	case KindOpen:
+		n.Terms, n.Address, n.Payers = e.Terms, e.Address, e.Payers
+		n.PriceUNTX, n.BondUNTX, n.Lovelace, n.Ref = e.PriceUNTX, e.BondUNTX, e.Lovelace, e.Ref
+		return n, nil
+	case KindCommit:
+		n.Ref, n.Root, n.ClaimAt = e.Ref, e.Root, e.ClaimAt
+		return n, nil
+	}
+	n.Ref = chain.OutRef{}
+	n.ToProviderUNTX, n.ToRequesterUNTX = e.ToProviderUNTX, e.ToRequesterUNTX
+	if p, r := n.due(e.Kind); p != e.ToProviderUNTX || r != e.ToRequesterUNTX {
+		return l, fmt.Errorf("lot %s: %s pays %d to the provider and %d to the requester, due are %d and %d: %w",
+			l.Key, e.Kind, e.ToProviderUNTX, e.ToRequesterUNTX, p, r, ErrAmount)
+	}
+	return n, nil
+}
+
+// due is what a final transition pays to the provider and to the requester.
+func (l Lot) due(k Kind) (provider, requester uint64) {
+	switch k {
+	case KindApprove, KindClaim:
+		return l.PriceUNTX + l.BondUNTX, 0
+	case KindRefund:
+		p := l.PenaltyUNTX()
+		return l.BondUNTX - p, l.PriceUNTX + p
+	case KindDecline:
+		return l.BondUNTX, l.PriceUNTX
+	}
+	return 0, 0
+}
+
+// Fold applies events in order to a lot that does not exist yet.
+func Fold(k Key, events []Event) (Lot, error) {
+	l := Lot{Key: k}
+	for _, e := range events {
+		var err error
+		if l, err = Step(l, e); err != nil {
+			return l, err
+		}
+	}
+	return l, nil
+}
+
+func with[K comparable, V any](m map[K]V, k K, v V) map[K]V {
+	n := make(map[K]V, len(m)+1)
+	for a, b := range m {
+		n[a] = b
+	}
+	n[k] = v
+	return n
+}

@@ -1,0 +1,98 @@
+package escrow
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Sentinel kinds of this package's errors.
+var (
+	// ErrTransition is an event that the state it meets does not allow.
+	ErrTransition = errors.New("no such transition")
+	// ErrAmount is a settlement that does not pay what the lot holds.
+	ErrAmount = errors.New("wrong amount")
+	// ErrNotMine is a lot that names a party which never paid for it.
+	ErrNotMine = errors.New("not my lot")
+)
+
+// Status is where a lot is in its life.
+type Status uint8
+
+// The states of a lot.
+const (
+	Absent Status = iota
+	Open
+	Committed
+	Approved
+	Claimed
+	Refunded
+	Declined
+)
+
+var statusNames = [...]string{"absent", "open", "committed", "approved", "claimed", "refunded", "declined"}
+
+func (s Status) String() string {
+	if int(s) < len(statusNames) {
+		return statusNames[s]
+	}
+	return fmt.Sprintf("status %d", uint8(s))
+}
+
+// MarshalText writes the state's name.
+func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads the state's name.
+func (s *Status) UnmarshalText(b []byte) error {
+	for i, n := range statusNames {
+		if n == string(b) {
+			*s = Status(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("state %q: %w", b, ErrTransition)
+}
+
+// Final says whether nothing more happens to the lot.
+func (s Status) Final() bool { return s >= Approved }
+
+// Kind names a transition.
+type Kind string
+
+// The transitions of a lot.
+const (
+	KindOpen    Kind = "open"
+	KindCommit  Kind = "commit"
+	KindApprove Kind = "approve"
+	KindClaim   Kind = "claim"
+	KindRefund  Kind = "refund"
+	KindDecline Kind = "decline"
+)
+
+// Transition is a row of the state table.
+type Transition struct {
+	From Status
+	On   Kind
+	To   Status
+}
+
+// Table lists every transition a lot can make. The on-chain validators accept the same ones and no others.
+func Table() []Transition {
+	return []Transition{
+		{Absent, KindOpen, Open},
+		{Open, KindCommit, Committed},
+		{Open, KindApprove, Approved},
+		{Open, KindRefund, Refunded},
+		{Open, KindDecline, Declined},
+		{Committed, KindApprove, Approved},
+		{Committed, KindClaim, Claimed},
+	}
+}
+
+func next(from Status, on Kind) (Status, error) {
+	for _, t := range Table() {
+		if t.From == from && t.On == on {
+			return t.To, nil
+		}
+	}
+	return from, fmt.Errorf("%s while %s: %w", on, from, ErrTransition)
+}
