@@ -1,0 +1,4 @@
+// Package rules TEMP
+package rules
+
+func Install(horizon uint64) {}
