@@ -1,0 +1,240 @@
+package collective
+
+import (
+	"encoding/binary"
+	"fmt"
+	"unicode/utf8"
+)
+
+const (
+	protocolVersion = 1
+	helloBytes      = 96
+	welcomeBytes    = 8
+	headerBytes     = 32
+	controlBytes    = 16
+	maxText         = 1024
+	// MaxOperation bounds one operation's buffer: 64 GiB.
+	MaxOperation = 1 << 36
+)
+
+var (
+	magicHello  = [4]byte{'T', 'L', 'Y', 'C'}
+	magicHeader = [4]byte{'T', 'L', 'Y', 'O'}
+)
+
+type streamKind uint8
+
+const (
+	kindData    streamKind = 1
+	kindControl streamKind = 2
+)
+
+type welcomeStatus uint8
+
+const (
+	welcomeReady  welcomeStatus = 0
+	welcomeAbsent welcomeStatus = 1
+	welcomeView   welcomeStatus = 2
+)
+
+type operation uint8
+
+const (
+	opNothing   operation = 0 // gate only
+	opAllReduce operation = 1
+	opBroadcast operation = 2
+	opAllGather operation = 3
+	opBarrier   operation = 4
+	opClose     operation = 5
+)
+
+func (o operation) String() string {
+	names := [...]string{"nothing", "allreduce", "broadcast", "allgather", "barrier", "close"}
+	if int(o) < len(names) {
+		return names[o]
+	}
+	return fmt.Sprintf("operation %d", uint8(o))
+}
+
+// Reduce says how AllReduce folds the ranks' values.
+type Reduce uint8
+
+// The reductions. Mean is the sum divided by the number of ranks.
+const (
+	Sum  Reduce = 0
+	Mean Reduce = 1
+	Min  Reduce = 2
+	Max  Reduce = 3
+)
+
+// String gives the reduction's name.
+func (r Reduce) String() string {
+	names := [...]string{"sum", "mean", "min", "max"}
+	if int(r) < len(names) {
+		return names[r]
+	}
+	return fmt.Sprintf("reduce %d", uint8(r))
+}
+
+type hello struct {
+	kind           streamKind
+	epoch          uint64
+	from, to, size uint32
+	job            JobID
+	view           [32]byte
+}
+
+func (h hello) encode() []byte {
+	b := make([]byte, helloBytes)
+	copy(b, magicHello[:])
+	binary.LittleEndian.PutUint16(b[4:], protocolVersion)
+	b[6] = byte(h.kind)
+	binary.LittleEndian.PutUint64(b[8:], h.epoch)
+	binary.LittleEndian.PutUint32(b[16:], h.from)
+	binary.LittleEndian.PutUint32(b[20:], h.to)
+	binary.LittleEndian.PutUint32(b[24:], h.size)
+	copy(b[32:], h.job[:])
+	copy(b[64:], h.view[:])
+	return b
+}
+
+func decodeHello(b []byte) (hello, error) {
+	if len(b) != helloBytes || [4]byte(b[:4]) != magicHello {
+		return hello{}, fmt.Errorf("%w: hello", ErrFrame)
+	}
+	if v := binary.LittleEndian.Uint16(b[4:]); v != protocolVersion {
+		return hello{}, fmt.Errorf("%w: hello of version %d, want %d", ErrFrame, v, protocolVersion)
+	}
+	h := hello{
+		kind:  streamKind(b[6]),
+		epoch: binary.LittleEndian.Uint64(b[8:]),
+		from:  binary.LittleEndian.Uint32(b[16:]),
+		to:    binary.LittleEndian.Uint32(b[20:]),
+		size:  binary.LittleEndian.Uint32(b[24:]),
+		job:   JobID(b[32:64]),
+		view:  [32]byte(b[64:96]),
+	}
+	switch {
+	case h.kind != kindData && h.kind != kindControl:
+		return hello{}, fmt.Errorf("%w: hello for stream kind %d", ErrFrame, h.kind)
+	case b[7] != 0 || binary.LittleEndian.Uint32(b[28:]) != 0:
+		return hello{}, fmt.Errorf("%w: hello with reserved bytes set", ErrFrame)
+	case h.size > MaxPeers || h.from >= h.size || h.to >= h.size || h.from == h.to:
+		return hello{}, fmt.Errorf("%w: hello from rank %d to %d of %d", ErrFrame, h.from, h.to, h.size)
+	}
+	return h, nil
+}
+
+func encodeWelcome(s welcomeStatus) []byte {
+	b := make([]byte, welcomeBytes)
+	copy(b, magicHello[:])
+	b[4] = byte(s)
+	return b
+}
+
+func decodeWelcome(b []byte) (welcomeStatus, error) {
+	if len(b) != welcomeBytes || [4]byte(b[:4]) != magicHello || b[5]|b[6]|b[7] != 0 || b[4] > byte(welcomeView) {
+		return 0, fmt.Errorf("%w: welcome", ErrFrame)
+	}
+	return welcomeStatus(b[4]), nil
+}
+
+// header starts each operation on a data stream.
+type header struct {
+	op     operation
+	reduce Reduce
+	root   uint16
+	seq    uint64
+	epoch  uint64
+	bytes  uint64
+}
+
+func (h header) String() string {
+	switch h.op {
+	case opAllReduce:
+		return fmt.Sprintf("operation %d: allreduce (%v) of %d bytes", h.seq, h.reduce, h.bytes)
+	case opBroadcast:
+		return fmt.Sprintf("operation %d: broadcast of %d bytes from rank %d", h.seq, h.bytes, h.root)
+	case opAllGather:
+		return fmt.Sprintf("operation %d: allgather of %d bytes each", h.seq, h.bytes)
+	}
+	return fmt.Sprintf("operation %d: %v", h.seq, h.op)
+}
+
+func (h header) put(b []byte) {
+	copy(b, magicHeader[:])
+	b[4], b[5] = byte(h.op), byte(h.reduce)
+	binary.LittleEndian.PutUint16(b[6:], h.root)
+	binary.LittleEndian.PutUint64(b[8:], h.seq)
+	binary.LittleEndian.PutUint64(b[16:], h.epoch)
+	binary.LittleEndian.PutUint64(b[24:], h.bytes)
+}
+
+func decodeHeader(b []byte) (header, error) {
+	if len(b) != headerBytes || [4]byte(b[:4]) != magicHeader {
+		return header{}, fmt.Errorf("%w: operation header", ErrFrame)
+	}
+	h := header{
+		op:     operation(b[4]),
+		reduce: Reduce(b[5]),
+		root:   binary.LittleEndian.Uint16(b[6:]),
+		seq:    binary.LittleEndian.Uint64(b[8:]),
+		epoch:  binary.LittleEndian.Uint64(b[16:]),
+		bytes:  binary.LittleEndian.Uint64(b[24:]),
+	}
+	if h.op < opAllReduce || h.op > opClose || h.reduce > Max || h.root >= MaxPeers || h.bytes > MaxOperation {
+		return header{}, fmt.Errorf("%w: operation header out of bounds", ErrFrame)
+	}
+	return h, nil
+}
+
+type controlType uint8
+
+const (
+	controlHeartbeat controlType = 1
+	controlAbort     controlType = 2
+	controlBye       controlType = 3
+)
+
+// control is one frame of a control stream; the text follows its fixed part.
+type control struct {
+	typ  controlType
+	rank uint32
+	seq  uint64
+	text string
+}
+
+func (c control) encode() []byte {
+	text := clip(c.text)
+	b := make([]byte, controlBytes, controlBytes+len(text))
+	b[0] = byte(c.typ)
+	binary.LittleEndian.PutUint16(b[2:], uint16(len(text)))
+	binary.LittleEndian.PutUint32(b[4:], c.rank)
+	binary.LittleEndian.PutUint64(b[8:], c.seq)
+	return append(b, text...)
+}
+
+// decodeControl reads the fixed part and says how many bytes of text follow.
+func decodeControl(b []byte) (control, int, error) {
+	if len(b) != controlBytes {
+		return control{}, 0, fmt.Errorf("%w: control frame", ErrFrame)
+	}
+	c := control{typ: controlType(b[0]), rank: binary.LittleEndian.Uint32(b[4:]), seq: binary.LittleEndian.Uint64(b[8:])}
+	n := int(binary.LittleEndian.Uint16(b[2:]))
+	if c.typ < controlHeartbeat || c.typ > controlBye || b[1] != 0 || c.rank >= MaxPeers || n > maxText || (n > 0 && c.typ != controlAbort) {
+		return control{}, 0, fmt.Errorf("%w: control frame out of bounds", ErrFrame)
+	}
+	return c, n, nil
+}
+
+// clip shortens text to what a frame may carry, at a rune's edge.
+func clip(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	n := maxText
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}

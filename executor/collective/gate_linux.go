@@ -1,0 +1,209 @@
+package collective
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// guestTime bounds the handshake and each reply the container must take.
+const guestTime = 10 * time.Second
+
+// A Gate serves one rank's operations to one container: a unix socket and a
+// sealed arena. Make it before the container starts, Run it when the group has
+// joined, Close it in every case.
+type Gate struct {
+	opts     GateOptions
+	arena    *arena
+	listener *net.UnixListener
+	once     sync.Once
+	closeErr error
+}
+
+// NewGate creates the arena and listens on the socket. A socket left by an
+// earlier run is replaced.
+func NewGate(o GateOptions) (*Gate, error) {
+	o, err := o.check()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(o.Dir, o.Socket)
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("replacing the container's old socket: %w", err)
+		}
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("listening for the container: %w", err)
+	}
+	if err := os.Chmod(path, 0o666); err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("opening the socket to the container's user: %w", err)
+	}
+	a, err := newArena(o.ArenaBytes)
+	if err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return &Gate{opts: o, arena: a, listener: l}, nil
+}
+
+// SocketPath is where the socket is on this machine.
+func (g *Gate) SocketPath() string { return filepath.Join(g.opts.Dir, g.opts.Socket) }
+
+// Close removes the socket and frees the arena. Call it when Run has returned.
+func (g *Gate) Close() error {
+	g.once.Do(func() {
+		g.closeErr = g.arena.close()
+		if err := g.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) && g.closeErr == nil {
+			g.closeErr = err
+		}
+	})
+	return g.closeErr
+}
+
+// Run accepts one client and serves it on the group until it says goodbye,
+// which returns nil. A client that vanishes, breaks the protocol, or outlives
+// ctx aborts the group, and Run says why. The group is left for the caller to Close.
+func (g *Gate) Run(ctx context.Context, group *Group) error {
+	stop := context.AfterFunc(ctx, func() { _ = g.listener.Close() })
+	conn, err := g.listener.AcceptUnix()
+	if !stop() || err != nil {
+		if conn != nil {
+			_ = conn.Close()
+		}
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		err = fmt.Errorf("%w: waiting for it to connect: %w", ErrGuest, err)
+		group.Abort(err)
+		return err
+	}
+	_ = g.listener.Close() // one client: nobody else gets in, and the socket is gone
+	defer func() { _ = conn.Close() }()
+	if err := g.serve(ctx, group, conn); err != nil {
+		err = fmt.Errorf("%w: %w", ErrGuest, err)
+		group.Abort(err)
+		return err
+	}
+	return nil
+}
+
+func (g *Gate) serve(ctx context.Context, group *Group, conn *net.UnixConn) error {
+	if err := g.greetGuest(group, conn); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+
+	queue := make(chan command, maxInFlight)
+	var performing sync.WaitGroup
+	goodbye := false
+	performing.Go(func() {
+		var err error
+		if goodbye, err = g.performAll(ctx, group, conn, queue); err != nil {
+			cancel(err) // wakes the reader
+		}
+	})
+	if err := readCommands(conn, queue); !errors.Is(err, errGoodbye) {
+		cancel(err) // cuts the running operation short; the first cause counts
+	}
+	close(queue)
+	performing.Wait()
+	if goodbye {
+		return nil
+	}
+	cause := context.Cause(ctx)
+	if errors.Is(cause, ErrFrame) {
+		_ = conn.SetWriteDeadline(time.Now().Add(guestTime))
+		_, _ = conn.Write(encodeReply(0, replyMalformed, 0, cause.Error()))
+	}
+	return cause
+}
+
+func (g *Gate) greetGuest(group *Group, conn *net.UnixConn) error {
+	if err := conn.SetDeadline(time.Now().Add(guestTime)); err != nil {
+		return err
+	}
+	var b [guestHelloBytes]byte
+	if _, err := io.ReadFull(conn, b[:]); err != nil {
+		return fmt.Errorf("reading its hello: %w", err)
+	}
+	if err := checkGuestHello(b[:]); err != nil {
+		return err
+	}
+	out := encodeGateHello(group.Rank(), group.Size(), g.opts)
+	rights := unix.UnixRights(int(g.arena.file.Fd()))
+	n, _, err := conn.WriteMsgUnix(out, rights, nil)
+	if err != nil {
+		return fmt.Errorf("sending it the arena: %w", err)
+	}
+	if n != len(out) {
+		return fmt.Errorf("sending it the arena: %w", io.ErrShortWrite)
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// errGoodbye ends the reader after a goodbye command has been queued.
+var errGoodbye = errors.New("goodbye")
+
+// readCommands queues commands until the container leaves or breaks a rule. It
+// never waits for the queue: it must notice a container that is gone while an
+// operation runs.
+func readCommands(conn io.Reader, queue chan<- command) error {
+	var b [commandBytes]byte
+	for {
+		if _, err := io.ReadFull(conn, b[:]); err != nil {
+			return fmt.Errorf("it left without saying goodbye: %w", err)
+		}
+		c, err := decodeCommand(b[:])
+		if err != nil {
+			return err
+		}
+		select {
+		case queue <- c:
+		default:
+			return fmt.Errorf("%w: more than %d commands in flight", ErrFrame, maxInFlight)
+		}
+		if c.op == opGoodbye {
+			return errGoodbye
+		}
+	}
+}
+
+// performAll runs the commands in order and answers each.
+func (g *Gate) performAll(ctx context.Context, group *Group, conn *net.UnixConn, queue <-chan command) (goodbye bool, err error) {
+	for c := range queue {
+		start := time.Now()
+		status, text := replyDone, ""
+		if err := c.check(group.Size(), uint64(len(g.arena.mem))); err != nil {
+			status, text = replyRefused, err.Error()
+		} else if err := c.perform(ctx, group, g.arena.mem); err != nil {
+			status, text = replyFailed, err.Error()
+			if errors.Is(err, ErrArgument) {
+				status = replyRefused
+			}
+		}
+		if err := conn.SetWriteDeadline(time.Now().Add(guestTime)); err != nil {
+			return false, err
+		}
+		if _, err := conn.Write(encodeReply(c.seq, status, uint64(time.Since(start).Microseconds()), text)); err != nil {
+			return false, fmt.Errorf("replying to it: %w", err)
+		}
+		if c.op == opGoodbye {
+			return true, nil
+		}
+	}
+	return false, nil
+}
