@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -92,7 +93,16 @@ func run(o options) (err error) {
 		}()
 	}
 	rules.Install(settings.SafeZone())
-	return node.Run(ctx, dir, settings, log, wire.Listener, func(r node.Ready) error {
+	gate := func(l net.Listener, clock node.Clock) net.Listener {
+		return wire.Gate(l, func(era uint16, tx []byte) wire.Refusal {
+			if r := rules.Admit(era, tx, clock.Slot(time.Now())); r != nil {
+				log.Warn("refused at the socket", "reason", r)
+				return r
+			}
+			return nil
+		})
+	}
+	return node.Run(ctx, dir, settings, log, gate, func(r node.Ready) error {
 		return json.NewEncoder(out).Encode(r)
 	})
 }

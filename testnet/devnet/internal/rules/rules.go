@@ -1,4 +1,0 @@
-// Package rules TEMP
-package rules
-
-func Install(horizon uint64) {}

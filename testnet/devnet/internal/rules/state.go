@@ -1,0 +1,79 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/blinklabs-io/dingo/database"
+	"github.com/blinklabs-io/dingo/database/models"
+	dledger "github.com/blinklabs-io/dingo/ledger"
+	lcommon "github.com/blinklabs-io/gouroboros/ledger/common"
+)
+
+// state is the ledger state rules and scripts see: the node's, with canonical datums and the capabilities it lacks.
+type state struct{ lcommon.LedgerState }
+
+// UtxoById resolves an input; its inline datum is canonical.
+func (s state) UtxoById(i lcommon.TransactionInput) (lcommon.Utxo, error) {
+	u, err := s.LedgerState.UtxoById(i)
+	if err == nil {
+		canonicalOutput(u.Output)
+	}
+	return u, err
+}
+
+// SkipPhase2Validation forwards an optional capability of dingo's state, which embedding an interface would hide.
+func (s state) SkipPhase2Validation() bool {
+	k, ok := s.LedgerState.(interface{ SkipPhase2Validation() bool })
+	return ok && k.SkipPhase2Validation()
+}
+
+// DRepDelegation answers gouroboros, which without it refuses every non-zero withdrawal from protocol version 10 on.
+// The real rule has been applied by then (see withdrawals), so any delegation will do.
+func (state) DRepDelegation(lcommon.Credential) (*lcommon.Drep, error) {
+	return &lcommon.Drep{Type: lcommon.DrepTypeAbstain}, nil
+}
+
+// account reads the node's row for a stake credential (rewards, vote delegation); nil when it is not registered. The
+// ledger view of dingo v0.66.0 has no accessor (RewardAccountBalance is not implemented), so this reads through its
+// unexported fields, checking their types first: another version of dingo gives an error, not a wrong answer.
+func (s state) account(c lcommon.Credential) (*models.Account, error) {
+	view, ok := s.LedgerState.(*dledger.LedgerView)
+	if !ok {
+		return nil, fmt.Errorf("look up an account in a state of type %T", s.LedgerState)
+	}
+	st, err := field[dledger.LedgerState](view, "ls")
+	if err != nil {
+		return nil, err
+	}
+	txn, err := field[database.Txn](view, "txn")
+	if err != nil {
+		return nil, err
+	}
+	db, err := field[database.Database](st, "db")
+	if err != nil {
+		return nil, err
+	}
+	tag, err := models.CredentialTagFromUint(c.CredType)
+	if err != nil {
+		return nil, fmt.Errorf("look up an account: %w", err)
+	}
+	a, err := db.GetAccountByCredential(tag, c.Credential[:], false, txn)
+	if errors.Is(err, models.ErrAccountNotFound) || err == nil && !a.Active {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up an account: %w", err)
+	}
+	return a, nil
+}
+
+// field returns the pointer held by the unexported field name, of type *T, of the struct *of.
+func field[T, S any](of *S, name string) (*T, error) {
+	f := reflect.ValueOf(of).Elem().FieldByName(name)
+	if !f.IsValid() || f.Type() != reflect.TypeFor[*T]() {
+		return nil, fmt.Errorf("%T has no field %s of type %v", of, name, reflect.TypeFor[*T]())
+	}
+	return (*T)(f.UnsafePointer()), nil
+}

@@ -1,0 +1,157 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+
+	"github.com/blinklabs-io/gouroboros/cbor"
+	"github.com/blinklabs-io/gouroboros/muxer"
+	"github.com/blinklabs-io/gouroboros/protocol/localtxsubmission"
+)
+
+// Refusal is a reason that encodes as the ledger's ApplyTxError.
+type Refusal interface {
+	error
+	MarshalCBOR() ([]byte, error)
+}
+
+// Admit judges a submitted transaction before the node sees it; nil lets it pass. era is the hard-fork combinator's index.
+type Admit func(era uint16, tx []byte) Refusal
+
+// headerSize is that of a multiplexer segment, in bytes: timestamp (4), mini-protocol (2), length (2).
+const headerSize = 8
+
+// maxMessage bounds a submission put together from segments, in bytes: mainnet's transactions end at 16,384.
+const maxMessage = 1 << 20
+
+// ErrTooLong ends a connection that sends a longer message.
+var ErrTooLong = errors.New("a local-tx-submission message of more than 1 MiB")
+
+// Gate returns l with admit in front of every connection.
+func Gate(l net.Listener, admit Admit) net.Listener { return &listener{l, admit} }
+
+type listener struct {
+	net.Listener
+	admit Admit
+}
+
+// Accept waits for a client.
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c, in: bufio.NewReader(c), admit: l.admit}, nil
+}
+
+// conn is one client's connection. One goroutine reads, several may write.
+type conn struct {
+	net.Conn
+	admit Admit
+
+	in      *bufio.Reader
+	toNode  bytes.Buffer // segments the node may read
+	held    bytes.Buffer // segments of a submission still incomplete
+	message []byte       // their payloads together
+
+	writing sync.Mutex // one segment at a time: the node's multiplexer writes whole ones
+}
+
+// Read gives the node what it may see.
+func (c *conn) Read(p []byte) (int, error) {
+	for c.toNode.Len() == 0 {
+		if err := c.segment(); err != nil {
+			return 0, err
+		}
+	}
+	return c.toNode.Read(p)
+}
+
+// Write sends the node's answer.
+func (c *conn) Write(p []byte) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return c.Conn.Write(p)
+}
+
+// segment reads one and decides where it goes.
+func (c *conn) segment() error {
+	b := make([]byte, headerSize, headerSize+muxer.SegmentMaxPayloadLength)
+	if _, err := io.ReadFull(c.in, b); err != nil {
+		return err
+	}
+	protocol := binary.BigEndian.Uint16(b[4:])
+	b = b[:headerSize+int(binary.BigEndian.Uint16(b[6:]))]
+	if _, err := io.ReadFull(c.in, b[headerSize:]); err != nil {
+		return err
+	}
+	if protocol != localtxsubmission.ProtocolId {
+		c.toNode.Write(b)
+		return nil
+	}
+	c.held.Write(b)
+	c.message = append(c.message, b[headerSize:]...)
+	if len(c.message) > maxMessage {
+		return ErrTooLong
+	}
+	refusal, complete := judge(c.message, c.admit)
+	if !complete {
+		return nil
+	}
+	defer func() { c.held.Reset(); c.message = c.message[:0] }()
+	if refusal != nil {
+		return c.refuse(refusal)
+	}
+	_, err := c.held.WriteTo(&c.toNode)
+	return err
+}
+
+// judge says whether message is complete, and what admit makes of the submission it is. Anything else is the node's.
+func judge(message []byte, admit Admit) (r Refusal, complete bool) {
+	var raw cbor.RawMessage
+	if _, err := cbor.Decode(message, &raw); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, false
+	}
+	m, err := localtxsubmission.NewMsgFromCbor(localtxsubmission.MessageTypeSubmitTx, raw)
+	if err != nil {
+		return nil, true
+	}
+	s, ok := m.(*localtxsubmission.MsgSubmitTx)
+	if !ok || s.Type() != localtxsubmission.MessageTypeSubmitTx {
+		return nil, true
+	}
+	tx, ok := s.Transaction.Raw.Content.([]byte)
+	if !ok {
+		return nil, true
+	}
+	return admit(s.Transaction.EraId, tx), true
+}
+
+// refuse answers the client in the node's place: the node's side of the mini-protocol stays idle.
+func (c *conn) refuse(r Refusal) error {
+	reason, err := r.MarshalCBOR()
+	if err != nil {
+		return fmt.Errorf("encode a refusal: %w", err)
+	}
+	b, err := cbor.Encode([]any{localtxsubmission.MessageTypeRejectTx, cbor.RawMessage(reason)})
+	if err != nil {
+		return fmt.Errorf("encode a refusal: %w", err)
+	}
+	s := muxer.NewSegment(localtxsubmission.ProtocolId, b, true)
+	if s == nil {
+		return fmt.Errorf("a refusal of %d bytes does not fit a segment", len(b))
+	}
+	var out bytes.Buffer
+	if err := binary.Write(&out, binary.BigEndian, s.SegmentHeader); err != nil {
+		return fmt.Errorf("encode a refusal: %w", err)
+	}
+	out.Write(s.Payload)
+	_, err = c.Write(out.Bytes())
+	return err
+}

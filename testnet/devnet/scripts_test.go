@@ -1,0 +1,98 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/blinklabs-io/gouroboros/cbor"
+	lcommon "github.com/blinklabs-io/gouroboros/ledger/common"
+)
+
+// scriptAddress is the enterprise address of a script.
+func scriptAddress(script []byte) []byte {
+	h := lcommon.PlutusV3Script(script).Hash()
+	return append([]byte{0x70}, h[:]...)
+}
+
+// wants submits a transaction the node must refuse with a reason.
+func wants(t *testing.T, c *client, tx []byte, reason string) {
+	t.Helper()
+	if err := c.submit(tx); err == nil || !strings.Contains(err.Error(), reason) {
+		t.Fatalf("want a refusal saying %q, got %v", reason, err)
+	}
+}
+
+// datumHash locks an output under the hash of a datum and spends it without the datum, then with it.
+func datumHash(t *testing.T, c *client, alice, bob key, collateral output) {
+	script, datum := alwaysSucceeds(t), cbor.RawMessage{0x18, 0x2a} // the integer 42
+	h := lcommon.Blake2b256Hash(datum)
+	lock := pay(c, alice, wallet(t, c, alice), nil, 5_000_000)
+	locked := out(scriptAddress(script), uint64(5_000_000))
+	locked[2] = []any{0, h[:]}
+	lock.outputs()[1] = locked
+	tx := lock.bytes(t)
+	c.accepted(t, tx)
+
+	spend := &draft{c: c, valid: true, signers: []key{bob}, witness: map[uint]any{7: set(script)}, body: map[uint]any{
+		0:  set(ref(output{tx: txID(t, tx), index: 1})),
+		1:  []any{out(alice.address(), uint64(5_000_000-plainFee))},
+		2:  uint64(plainFee),
+		13: set(ref(collateral)),
+	}}
+	spend.witness[5] = map[[2]uint]any{{0, 0}: []any{cbor.RawMessage{0x00}, []any{5_000, 2_000_000}}}
+	wants(t, c, spend.bytes(t), "MissingRequiredDatums")
+	spend.witness[4] = set(datum)
+	c.accepted(t, spend.bytes(t))
+}
+
+// referenced publishes a script and mints with it attached as well, then by reference alone.
+func referenced(t *testing.T, c *client, alice, bob key, collateral output) {
+	script := alwaysSucceeds(t)
+	publish := pay(c, alice, wallet(t, c, alice), bob.address(), 5_000_000)
+	published := out(alice.address(), uint64(5_000_000))
+	published[3] = cbor.Tag{Number: 24, Content: encode(t, []any{3, script})}
+	publish.outputs()[1] = published
+	tx := publish.bytes(t)
+	c.accepted(t, tx)
+
+	in := wallet(t, c, alice)
+	mint := func() *draft {
+		d := pay(c, alice, in, bob.address(), 5_000_000).mint(t, "by reference", 1, collateral)
+		d.body[18] = set(ref(output{tx: txID(t, tx), index: 1}))
+		d.signers = append(d.signers, bob)
+		return d
+	}
+	wants(t, c, mint().bytes(t), "is also a reference script")
+	d := mint()
+	delete(d.witness, 7)
+	c.accepted(t, d.bytes(t))
+}
+
+// TestBuiltins runs every kind of builtin that came with protocol version 10, and data built from them, in a mint.
+func TestBuiltins(t *testing.T) {
+	alice, bob := newKey(1), newKey(2)
+	node := start(t, t.TempDir(), "--fund", fund(alice), "--fund", fund(bob))
+	c := dial(t, node.announcement)
+	if n := len(c.params.CostModels[2]); n != 297 {
+		t.Errorf("the Plutus V3 cost model has %d values, not 297", n)
+	}
+	script := compile(t, `(program 1.1.0 (lam ctx
+		[ (lam a [ (lam b [ (lam c [ (lam d [ (lam e [ (lam f [ (lam g (con unit ()))
+			[(builtin ripemd_160) (con bytestring #00)] ])
+			[(builtin shiftByteString) (con bytestring #00ff) (con integer 3)] ])
+			[(builtin countSetBits) (con bytestring #00ff)] ])
+			[(builtin findFirstSetBit) (con bytestring #00ff)] ])
+			[(builtin readBit) (con bytestring #00ff) (con integer 3)] ])
+			[(builtin andByteString) (con bool True) (con bytestring #00ff) (con bytestring #0f)] ])
+			[(builtin replicateByte) (con integer 4) (con integer 9)] ]))`)
+	collateral := wallet(t, c, bob)
+	d := pay(c, alice, wallet(t, c, alice), bob.address(), 5_000_000).mint(t, "x", 1, collateral)
+	policy := lcommon.PlutusV3Script(script).Hash()
+	asset := map[cbor.ByteString]map[cbor.ByteString]int64{cbor.NewByteString(policy[:]): {cbor.NewByteString([]byte("x")): 1}}
+	d.body[9] = asset
+	d.outputs()[1] = out(bob.address(), []any{uint64(5_000_000), asset})
+	d.witness[7] = set(script)
+	d.budget(100_000, 100_000_000)
+	d.signers = append(d.signers, bob)
+	c.accepted(t, d.bytes(t))
+}
