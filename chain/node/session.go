@@ -1,0 +1,133 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	ouroboros "github.com/blinklabs-io/gouroboros"
+	"github.com/blinklabs-io/gouroboros/muxer"
+	"github.com/blinklabs-io/gouroboros/protocol/handshake"
+	"github.com/blinklabs-io/gouroboros/protocol/localstatequery"
+	"github.com/blinklabs-io/gouroboros/protocol/localtxsubmission"
+)
+
+// session is one connection after its handshake.
+type session struct {
+	net  net.Conn
+	conn *ouroboros.Connection
+}
+
+// open dials and shakes hands. opts add mini-protocol settings.
+func (n *Node) open(ctx context.Context, opts ...ouroboros.ConnectionOptionFunc) (*session, error) {
+	nc, err := n.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	query := localstatequery.NewConfig(localstatequery.WithAcquireTimeout(n.cfg.Timeout), localstatequery.WithQueryTimeout(n.cfg.Timeout))
+	submit := localtxsubmission.NewConfig(localtxsubmission.WithTimeout(n.cfg.Timeout))
+	opts = append([]ouroboros.ConnectionOptionFunc{
+		ouroboros.WithConnection(nc),
+		ouroboros.WithNetworkMagic(n.cfg.Network.Magic),
+		ouroboros.WithNodeToNode(false),
+		ouroboros.WithKeepAlive(false),
+		ouroboros.WithLocalStateQueryConfig(query),
+		ouroboros.WithLocalTxSubmissionConfig(submit),
+	}, opts...)
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	conn, err := ouroboros.NewConnection(opts...)
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	s := &session{nc, conn}
+	if err == nil {
+		n.cfg.Log.Debug("connected to node", "socket", n.cfg.Socket, "magic", n.cfg.Network.Magic)
+		return s, nil
+	}
+	s.close()
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("shaking hands with %s: %w: %w", n.cfg.Socket, ErrUnreachable, context.Cause(ctx))
+	}
+	return nil, n.refused(ctx, err)
+}
+
+func (n *Node) dial(ctx context.Context) (net.Conn, error) {
+	kind := "unix"
+	if _, _, err := net.SplitHostPort(n.cfg.Socket); err == nil && !strings.ContainsAny(n.cfg.Socket, `/\`) {
+		kind = "tcp"
+	}
+	nc, err := new(net.Dialer).DialContext(ctx, kind, n.cfg.Socket)
+	if err != nil {
+		return nil, fmt.Errorf("%w at %q (is the node running, and is this the path of its socket?): %w", ErrUnreachable, n.cfg.Socket, err)
+	}
+	return nc, nil
+}
+
+// refused turns a failed handshake into an error that says which network the node is on, if it tells.
+func (n *Node) refused(ctx context.Context, err error) error {
+	var refusal *handshake.RefusedError
+	var decode *handshake.DecodeError
+	var mismatch *handshake.VersionMismatchError
+	if errors.As(err, &mismatch) {
+		return fmt.Errorf("%w: %s speaks other protocol versions: %w", ErrUnreachable, n.cfg.Socket, err)
+	}
+	magic, ok := n.askMagic(ctx)
+	switch {
+	case ok && magic != n.cfg.Network.Magic:
+		return fmt.Errorf("%w: the node at %s has network magic %d, wanted %d", ErrWrongNetwork, n.cfg.Socket, magic, n.cfg.Network.Magic)
+	case errors.As(err, &refusal), errors.As(err, &decode):
+		return fmt.Errorf("%w: the node at %s refused network magic %d: %w", ErrWrongNetwork, n.cfg.Socket, n.cfg.Network.Magic, err)
+	}
+	return fmt.Errorf("%w: handshake with %s: %w", ErrUnreachable, n.cfg.Socket, err)
+}
+
+// askMagic asks a node that refused us which network it is on, by the handshake's query mode.
+func (n *Node) askMagic(ctx context.Context) (uint32, bool) {
+	nc, err := n.dial(ctx)
+	if err != nil {
+		return 0, false
+	}
+	defer nc.Close()
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	defer stop()
+	return queryMagic(nc, n.cfg.Network.Magic)
+}
+
+// dead says whether the connection is known to have ended while it was idle.
+func (s *session) dead() bool {
+	select {
+	case <-s.conn.ErrorChan():
+		return true
+	default:
+		return false
+	}
+}
+
+// use runs f, and breaks the connection if ctx ends first, so that f returns.
+func (s *session) use(ctx context.Context, f func() error) error {
+	stop := context.AfterFunc(ctx, func() { s.net.Close() })
+	err := f()
+	if !stop() && err == nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// close ends the connection, waits until its goroutines are done with it and returns why it had broken.
+func (s *session) close() error {
+	s.net.Close()
+	if s.conn == nil {
+		return nil
+	}
+	s.conn.Close()
+	var cause error
+	var closed *muxer.ConnectionClosedError
+	for err := range s.conn.ErrorChan() {
+		if !errors.Is(err, net.ErrClosed) && (cause == nil || errors.As(cause, &closed)) {
+			cause = err
+		}
+	}
+	return cause
+}
