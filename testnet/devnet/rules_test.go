@@ -63,11 +63,11 @@ func TestRules(t *testing.T) {
 		{"expired", "OutsideValidityIntervalUTxO", edit(plain(), func(d *draft) { d.body[3] = node.slot() })},
 		{"not yet valid", "OutsideValidityIntervalUTxO", edit(plain(), func(d *draft) { d.body[8] = node.slot() + 100 })},
 		{"upper bound past the horizon", "OutsideForecast", edit(mint("t", 1), func(d *draft) { d.body[3] = node.slot() + 1_000_000 })},
-		{"value not conserved", "ValueNotConserved", edit(plain(), func(d *draft) { d.outputs()[0] = out(alice.address(), in.lovelace-5*ada-plainFee+1) })},
+		{"value not conserved", "ValueNotConservedUTxO", edit(plain(), func(d *draft) { d.outputs()[0] = out(alice.address(), in.lovelace-5*ada-plainFee+1) })},
 		{"isValid false", "isValid false", edit(mint("t", 1), func(d *draft) { d.valid = false })},
-		{"missing signature", "MissingVKeyWitness", edit(plain(), func(d *draft) { d.signers = nil })},
-		{"wrong signature", "", edit(plain(), func(d *draft) { d.signers = []key{bob} })},
-		{"fee too low", "FeeTooSmall", edit(plain(), func(d *draft) {
+		{"missing signature", "MissingVKeyWitnessesUTXOW", edit(plain(), func(d *draft) { d.signers = nil })},
+		{"another key's signature", "MissingVKeyWitnessesUTXOW", edit(plain(), func(d *draft) { d.signers = []key{bob} })},
+		{"fee too low", "FeeTooSmallUTxO", edit(plain(), func(d *draft) {
 			d.body[2] = uint64(150_000)
 			d.outputs()[0] = out(alice.address(), in.lovelace-5*ada-150_000)
 		})},
@@ -82,9 +82,9 @@ func TestRules(t *testing.T) {
 		{"too few steps", "overspent its budget", mint("t", 1).budget(5_000, 1)},
 		{"zero quantity", "a quantity of 0", mint("t", 0)},
 		{"asset name of 33 bytes", "an asset name of 33 bytes", mint(strings.Repeat("x", 33), 1)},
-		{"output below the minimum", "OutputTooSmall", pay(c, alice, in, bob.address(), 1000)},
-		{"unknown input", "BadInputs", pay(c, alice, output{tx: in.tx, index: 99, lovelace: in.lovelace}, bob.address(), 5*ada)},
-		{"a script attached that nobody needs", "Extraneous", edit(plain(), func(d *draft) { d.witness[7] = set(alwaysSucceeds(t)) })},
+		{"output below the minimum", "BabbageOutputTooSmallUTxO", pay(c, alice, in, bob.address(), 1000)},
+		{"unknown input", "BadInputsUTxO", pay(c, alice, output{tx: in.tx, index: 99, lovelace: in.lovelace}, bob.address(), 5*ada)},
+		{"a script attached that nobody needs", "ExtraneousScriptWitnessesUTXOW", edit(plain(), func(d *draft) { d.witness[7] = set(alwaysSucceeds(t)) })},
 		{"a byte after the transaction", "1 bytes after the transaction", edit(plain(), func(d *draft) { d.tail = []byte{0} })},
 		{"an unknown body field", "the Conway decoder refuses it", edit(plain(), func(d *draft) { d.body[99] = 1 })},
 		{"a deposit that is not the key deposit", "IncorrectDepositDELEG", edit(plain(), func(d *draft) {
@@ -101,7 +101,14 @@ func TestRules(t *testing.T) {
 		{"withdrawal from no account", "WithdrawalsNotInRewardsCERTS", edit(plain(), func(d *draft) {
 			d.body[5] = map[[29]byte]uint64{rewards(alice): 0}
 		})},
-		{"spending too little with a fee above the input", "", edit(pay(c, poor, small, bob.address(), 1), func(d *draft) { d.body[2] = uint64(2 * ada) })},
+		{"a fee above the inputs", "ValueNotConservedUTxO", edit(pay(c, poor, small, bob.address(), 1), func(d *draft) { d.body[2] = uint64(2 * ada) })},
+		{"a forged signature", "InvalidWitnessesUTXOW", edit(plain(), func(d *draft) { d.forge = true })},
+		{"a script that fails", "ValidationTagMismatch", edit(plain(), func(d *draft) {
+			mintWith(t, d, compile(t, "(program 1.1.0 (lam ctx (error)))"), "t", 1, collateral)
+			d.signers = append(d.signers, bob)
+		})},
+		{"a script without its redeemer", "MissingRedeemers", edit(mint("t", 1), func(d *draft) { delete(d.witness, 5); delete(d.body, 11) })},
+		{"a wrong script data hash", "ScriptIntegrityHashMismatch", edit(mint("t", 1), func(d *draft) { d.body[2], d.keepHash = uint64(plainFee), true; d.body[11] = make([]byte, 32) })},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			err := c.submit(x.d.bytes(t))

@@ -86,13 +86,43 @@ func TestBuiltins(t *testing.T) {
 			[(builtin andByteString) (con bool True) (con bytestring #00ff) (con bytestring #0f)] ])
 			[(builtin replicateByte) (con integer 4) (con integer 9)] ]))`)
 	collateral := wallet(t, c, bob)
-	d := pay(c, alice, wallet(t, c, alice), bob.address(), 5_000_000).mint(t, "x", 1, collateral)
-	policy := lcommon.PlutusV3Script(script).Hash()
-	asset := map[cbor.ByteString]map[cbor.ByteString]int64{cbor.NewByteString(policy[:]): {cbor.NewByteString([]byte("x")): 1}}
-	d.body[9] = asset
-	d.outputs()[1] = out(bob.address(), []any{uint64(5_000_000), asset})
-	d.witness[7] = set(script)
+	d := mintWith(t, pay(c, alice, wallet(t, c, alice), bob.address(), 5_000_000), script, "x", 1, collateral)
 	d.budget(100_000, 100_000_000)
 	d.signers = append(d.signers, bob)
 	c.accepted(t, d.bytes(t))
+}
+
+// TestWithdrawZero registers a script's stake credential and runs the script by withdrawing nothing: the way to check
+// something once for many inputs.
+func TestWithdrawZero(t *testing.T) {
+	alice, bob := newKey(1), newKey(2)
+	node := start(t, t.TempDir(), "--fund", fund(alice), "--fund", fund(bob))
+	c := dial(t, node.announcement)
+	const deposit = 2_000_000
+	script := alwaysSucceeds(t)
+	hash := lcommon.PlutusV3Script(script).Hash()
+	collateral := wallet(t, c, bob)
+
+	withdraw := func(lovelace uint64) []byte {
+		d := pay(c, alice, wallet(t, c, alice), bob.address(), 5_000_000)
+		d.body[5] = map[[29]byte]uint64{[29]byte(append([]byte{0xf0}, hash[:]...)): lovelace}
+		d.body[13] = set(ref(collateral))
+		d.witness[7] = set(script)
+		d.witness[5] = map[[2]uint]any{{3, 0}: []any{cbor.RawMessage{0x00}, []any{5_000, 2_000_000}}}
+		d.signers = append(d.signers, bob)
+		return d.bytes(t)
+	}
+	wants(t, c, withdraw(0), "WithdrawalsNotInRewardsCERTS")
+
+	in := wallet(t, c, alice)
+	register := pay(c, alice, in, bob.address(), 5_000_000)
+	register.body[4] = set([]any{0, []any{1, hash[:]}})
+	register.outputs()[0] = out(alice.address(), in.lovelace-5_000_000-plainFee-deposit)
+	tx := register.bytes(t)
+	register.witness[7] = set(script)
+	wants(t, c, register.bytes(t), "ExtraneousScriptWitnessesUTXOW")
+	c.accepted(t, tx)
+
+	wants(t, c, withdraw(1), "WithdrawalsNotInRewardsCERTS")
+	c.accepted(t, withdraw(0))
 }

@@ -32,7 +32,10 @@ type draft struct {
 	signers []key
 	valid   bool
 	tail    []byte // bytes after the transaction
-	c       *client
+
+	forge    bool // sign something else
+	keepHash bool // leave the script data hash as it is
+	c        *client
 }
 
 const plainFee = 300_000 // lovelace: more than any of these transactions needs
@@ -64,7 +67,12 @@ func (d *draft) outputs() []any { return d.body[1].([]any) }
 // mint adds quantity of an asset of the always-succeeding policy to the transaction and to its second output.
 func (d *draft) mint(t *testing.T, name string, quantity int64, collateral output) *draft {
 	t.Helper()
-	script := alwaysSucceeds(t)
+	return mintWith(t, d, alwaysSucceeds(t), name, quantity, collateral)
+}
+
+// mintWith does so with another policy.
+func mintWith(t *testing.T, d *draft, script []byte, name string, quantity int64, collateral output) *draft {
+	t.Helper()
 	policy := lcommon.PlutusV3Script(script).Hash()
 	asset := map[cbor.ByteString]map[cbor.ByteString]int64{cbor.NewByteString(policy[:]): {cbor.NewByteString([]byte(name)): quantity}}
 	o := maps.Clone(d.outputs()[1].(map[uint]any))
@@ -85,7 +93,7 @@ func (d *draft) budget(memory, steps uint64) *draft {
 // bytes signs and encodes.
 func (d *draft) bytes(t *testing.T) []byte {
 	t.Helper()
-	if r, has := d.witness[5]; has {
+	if r, has := d.witness[5]; has && !d.keepHash {
 		views, err := lcommon.EncodeLangViews(map[uint]struct{}{2: {}}, d.c.params.CostModels)
 		ok(t, err)
 		var datums []byte
@@ -97,6 +105,9 @@ func (d *draft) bytes(t *testing.T) []byte {
 	}
 	body := encode(t, d.body)
 	h := lcommon.Blake2b256Hash(body)
+	if d.forge {
+		h[0]++
+	}
 	if len(d.signers) > 0 {
 		var sigs []any
 		for _, k := range d.signers {

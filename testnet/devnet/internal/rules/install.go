@@ -63,7 +63,7 @@ func harden(stock validateFunc, p *pending, safeZone uint64) validateFunc {
 			}
 		}
 		if err := stock(tx, slot, c.state, pp); err != nil {
-			return &Reject{fmt.Errorf("%w: %w", ErrLedger, err)}
+			return &Reject{named(err)}
 		}
 		p.remember(c)
 		return nil
