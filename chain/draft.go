@@ -17,7 +17,7 @@ type Mint struct {
 // coins and parameters give the same bytes.
 type Draft struct {
 	Inputs     []Input
-	References []UTxO // reference inputs
+	References []UTxO   // reference inputs
 	Outputs    []Output // in this order, before change; a Coin of 0 is raised to the minimum
 	Mint       []Mint
 	Signers    []KeyHash // required signers (body field 14)

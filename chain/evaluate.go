@@ -26,6 +26,8 @@ type ScriptError struct {
 	Script ScriptHash
 	Logs   []string // the script's traces, in order
 	Cause  error    // the machine's error
+
+	Context data.PlutusData // what the script was applied to: another build of it, run on the same, can say more
 }
 
 func (e *ScriptError) Error() string {
@@ -72,9 +74,10 @@ func Evaluate(tx *Tx, resolved []UTxO, p Params, clk Clock) (map[RedeemerKey]ExU
 		if !ok {
 			return nil, &RuleError{"MissingScriptWitnessesUTXOW", hash.String()}
 		}
-		units, logs, err := runV3(code, script.NewScriptContextV3(info, r.Value, r.Key).ToPlutusData(), p.MaxTxUnits, ctx)
+		context := script.NewScriptContextV3(info, r.Value, r.Key).ToPlutusData()
+		units, logs, err := runV3(code, context, p.MaxTxUnits, ctx)
 		if err != nil {
-			return nil, &ScriptError{Key: key, Script: hash, Logs: logs, Cause: err}
+			return nil, &ScriptError{Key: key, Script: hash, Logs: logs, Cause: err, Context: context}
 		}
 		used[key] = units
 	}

@@ -132,7 +132,7 @@ func (n *Node) Tip(ctx context.Context) (p chain.Point, err error) {
 }
 
 // UTxOs are the unspent outputs of one address at the node's tip, in no order. An output whose form Tally does not
-// read (a datum hash, a script of another language) is left out. For start-up: coins to spend come from the index.
+// read (see chain.OutputFrom) is left out. For start-up: coins to spend come from the index.
 func (n *Node) UTxOs(ctx context.Context, a chain.Address) (us []chain.UTxO, err error) {
 	la, err := lcommon.NewAddressFromBytes(a.Bytes())
 	if err != nil {
@@ -145,9 +145,9 @@ func (n *Node) UTxOs(ctx context.Context, a chain.Address) (us []chain.UTxO, err
 			return err
 		}
 		for id, out := range r.Results {
-			o, err := chain.OutputFrom(&out)
-			if err != nil {
-				n.cfg.Log.Warn("output left out", "tx", id.Hash, "index", id.Idx, "err", err)
+			o, ok := chain.OutputFrom(&out)
+			if !ok {
+				n.cfg.Log.Warn("output left out: its form is not read here", "tx", id.Hash, "index", id.Idx)
 				continue
 			}
 			us = append(us, chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID(id.Hash), Index: uint32(id.Idx)}, Output: o})
