@@ -1,0 +1,40 @@
+package plutus
+
+import (
+	"slices"
+
+	"github.com/tallycompute/tally/chain"
+)
+
+// Deploy publishes both scripts as reference scripts at the lots' own address. Without a lot token nobody can ever
+// spend them: their lovelace is the price of smaller transactions for everyone.
+func (c *Contracts) Deploy(f Frame) chain.Draft {
+	return chain.Draft{
+		From: f.From, Until: f.Until,
+		Outputs: []chain.Output{{Address: c.Address, Script: c.PolicyScript}, {Address: c.Address, Script: c.StubScript}},
+	}
+}
+
+// FindReferences picks the published scripts out of outputs: at most one of each, the first by reference, and only at
+// the lots' address, where they stay.
+func (c *Contracts) FindReferences(utxos []chain.UTxO) []chain.UTxO {
+	found := map[chain.ScriptHash]chain.UTxO{}
+	for _, u := range utxos {
+		if u.Script == nil || u.Address != c.Address {
+			continue
+		}
+		h := chain.HashScript(u.Script)
+		if h != c.Policy && h != c.Stub {
+			continue
+		}
+		if old, ok := found[h]; !ok || u.Ref.Compare(old.Ref) < 0 {
+			found[h] = u
+		}
+	}
+	var out []chain.UTxO
+	for _, u := range found {
+		out = append(out, u)
+	}
+	slices.SortFunc(out, func(a, b chain.UTxO) int { return a.Ref.Compare(b.Ref) })
+	return out
+}
