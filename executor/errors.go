@@ -14,6 +14,8 @@ var (
 	ErrInvalidTask = errors.New("invalid task")
 	// ErrTaskConflict: another task was already started under this owner and ID.
 	ErrTaskConflict = errors.New("task ID already used for another task")
+	// ErrNotStarted: the task is known but was never started; call Start again.
+	ErrNotStarted = errors.New("task not started")
 	// ErrNotFound: no such task on this engine: removed, or lost with the engine's state.
 	ErrNotFound = errors.New("task not found")
 	// ErrBadHandle: the handle is of another runtime, another version, or not this owner's.
