@@ -27,7 +27,7 @@ type Lot struct {
 	PriceUNTX uint64         `json:"price_untx"`
 	BondUNTX  uint64         `json:"bond_untx"`
 	Lovelace  chain.Lovelace `json:"lovelace"`
-	Root      [32]byte       `json:"-"`        // Committed: of the result
+	Root      [32]byte       `json:"-"`                     // Committed: of the result
 	ClaimAt   chain.Time     `json:"claim_at_ms,omitempty"` // Committed
 }
 
