@@ -100,6 +100,6 @@ func (g *Group) end(l *link, started bool) {
 		_ = ctl.Reset()
 		return
 	}
-	_ = ctl.SetReadDeadline(time.Now().Add(time.Second))
+	_ = ctl.SetReadDeadline(time.Unix(1, 0))
 	close(l.end)
 }
