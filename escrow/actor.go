@@ -1,0 +1,236 @@
+package escrow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/plutus"
+)
+
+// Ledger is what an actor needs of a Cardano node.
+type Ledger interface {
+	Clock(ctx context.Context) (chain.Clock, error)
+	// Submit hands a transaction to the mempool. Submitting the same bytes again is safe.
+	Submit(ctx context.Context, tx []byte) error
+}
+
+// Purse pays for drafts: it adds coins that no other transaction under way uses, balances and signs.
+type Purse interface {
+	Pay(ctx context.Context, d chain.Draft, purpose string) (*chain.Tx, error)
+}
+
+// Book is the folded chain.
+type Book interface {
+	// Tip is the slot up to which the book is written.
+	Tip() chain.Slot
+	// Lots are the actor's own lots, in any state.
+	Lots(ctx context.Context) ([]Lot, error)
+	// Held is the output that holds a lot now; false: it is spent, or not known.
+	Held(ctx context.Context, ref chain.OutRef) (chain.UTxO, bool, error)
+	// References are the published scripts, if any.
+	References(ctx context.Context) ([]chain.UTxO, error)
+	// Changed is closed at the next block applied or undone.
+	Changed() <-chan struct{}
+}
+
+// Actor does what is due for one party. Whatever it submits changes nothing until a block says so: if a transaction
+// is lost or rolled back, it is still due, and is built again.
+type Actor struct {
+	Role      Role
+	Contracts *plutus.Contracts
+	Ledger    Ledger
+	Purse     Purse
+	Book      Book
+	Policy    Policy
+	Validity  time.Duration // how long a transaction stays valid
+	// Facts is what the party knows of a lot beside the chain.
+	Facts func(ctx context.Context, k Key) (Facts, error)
+	// Acted hears of every transaction submitted; nil: nobody does.
+	Acted func(k Kind, lots []Key, tx chain.TxID)
+	Log   *slog.Logger
+
+	waiting map[chain.OutRef]chain.Slot // lots under way in a transaction, until it expires
+}
+
+// Run acts until ctx ends, and returns ctx's error.
+func (a *Actor) Run(ctx context.Context) error {
+	a.waiting = map[chain.OutRef]chain.Slot{}
+	for {
+		changed := a.Book.Changed()
+		if err := a.act(ctx); err != nil && ctx.Err() == nil {
+			a.Log.Warn("escrow: could not act, trying again at the next block", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+// act makes every transition that is due at the book's tip.
+func (a *Actor) act(ctx context.Context) error {
+	clock, err := a.Ledger.Clock(ctx)
+	if err != nil {
+		return fmt.Errorf("clock: %w", err)
+	}
+	tip := a.Book.Tip()
+	lots, err := a.Book.Lots(ctx)
+	if err != nil {
+		return fmt.Errorf("own lots: %w", err)
+	}
+	for ref, until := range a.waiting {
+		if tip >= until {
+			delete(a.waiting, ref)
+		}
+	}
+	var errs []error
+	for _, b := range a.batches(ctx, lots, clock.SlotToTime(tip), &errs) {
+		if err := a.settle(ctx, b, tip, clock); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// batch is lots that one transaction settles.
+type batch struct {
+	kind Kind
+	lots []Lot
+}
+
+// batches groups what is due: approvals and refunds by job, claims all together, the rest one by one.
+func (a *Actor) batches(ctx context.Context, lots []Lot, now chain.Time, errs *[]error) []*batch {
+	var all []*batch
+	groups := map[string]*batch{}
+	for _, l := range lots {
+		if _, busy := a.waiting[l.Ref]; busy || l.Status.Final() || l.Status == Absent {
+			continue
+		}
+		facts, err := a.Facts(ctx, l.Key)
+		if err != nil {
+			*errs = append(*errs, fmt.Errorf("facts of lot %s: %w", l.Key, err))
+			continue
+		}
+		kind, _ := Due(a.Role, l, facts, a.Policy, now)
+		if kind == "" {
+			continue
+		}
+		if kind == KindCommit {
+			l.Root = *facts.Result
+		}
+		group := l.Key.String()
+		switch kind {
+		case KindApprove, KindRefund:
+			group = l.Key.Job.String()
+		case KindClaim:
+			group = ""
+		}
+		group = string(kind) + group
+		if groups[group] == nil {
+			groups[group] = &batch{kind: kind}
+			all = append(all, groups[group])
+		}
+		groups[group].lots = append(groups[group].lots, l)
+	}
+	return all
+}
+
+// settle builds, signs and submits one batch; one that does not fit a transaction is halved.
+func (a *Actor) settle(ctx context.Context, b *batch, tip chain.Slot, clock chain.Clock) error {
+	draft, err := a.draft(ctx, b, tip, clock)
+	if err != nil {
+		return fmt.Errorf("%s: %w", b.kind, err)
+	}
+	tx, err := a.Purse.Pay(ctx, draft, string(b.kind))
+	if tooLarge(err) && len(b.lots) > 1 {
+		half := len(b.lots) / 2
+		return errors.Join(a.settle(ctx, &batch{b.kind, b.lots[:half]}, tip, clock),
+			a.settle(ctx, &batch{b.kind, b.lots[half:]}, tip, clock))
+	}
+	if err != nil {
+		return fmt.Errorf("%s of %d lots: %w", b.kind, len(b.lots), err)
+	}
+	if err := a.Ledger.Submit(ctx, tx.Bytes()); err != nil {
+		return fmt.Errorf("submit %s %s: %w", b.kind, tx.ID(), err)
+	}
+	keys := make([]Key, len(b.lots))
+	for i, l := range b.lots {
+		a.waiting[l.Ref] = draft.Until
+		keys[i] = l.Key
+	}
+	a.Log.Info("escrow: submitted", "transition", b.kind, "lots", len(b.lots), "tx", tx.ID())
+	if a.Acted != nil {
+		a.Acted(b.kind, keys, tx.ID())
+	}
+	return nil
+}
+
+// draft is the transaction of a batch.
+func (a *Actor) draft(ctx context.Context, b *batch, tip chain.Slot, clock chain.Clock) (chain.Draft, error) {
+	terms := b.lots[0].Terms
+	frame, err := a.frame(ctx, b.kind, terms, tip, clock)
+	if err != nil {
+		return chain.Draft{}, err
+	}
+	held := make([]plutus.Lot, len(b.lots))
+	for i, l := range b.lots {
+		u, ok, err := a.Book.Held(ctx, l.Ref)
+		if err != nil {
+			return chain.Draft{}, err
+		}
+		if !ok {
+			return chain.Draft{}, fmt.Errorf("lot %s: its output %s is not there: %w", l.Key, l.Ref, ErrTransition)
+		}
+		if held[i], err = a.Contracts.ReadLot(u, l.Terms.BondBps); err != nil {
+			return chain.Draft{}, fmt.Errorf("lot %s: %w", l.Key, err)
+		}
+	}
+	switch b.kind {
+	case KindApprove:
+		return a.Contracts.Approve(held, terms, frame)
+	case KindClaim:
+		return a.Contracts.Claim(held, frame)
+	case KindRefund:
+		return a.Contracts.Refund(held, terms, frame)
+	case KindCommit:
+		return a.Contracts.Commit(held[0], terms, b.lots[0].Root, plutus.ClaimAt(terms, frame.Until, clock), frame)
+	case KindDecline:
+		return a.Contracts.Decline(held[0], terms, frame)
+	}
+	return chain.Draft{}, fmt.Errorf("%s: %w", b.kind, ErrTransition)
+}
+
+// frame is the validity range of a transition: from the tip on, as long as allowed, before any deadline.
+func (a *Actor) frame(ctx context.Context, k Kind, t plutus.Terms, tip chain.Slot, clock chain.Clock) (plutus.Frame, error) {
+	length := min(chain.Time(a.Validity.Milliseconds()), chain.Time(a.Contracts.Params.MaxRangeMS))
+	end := clock.SlotToTime(tip) + length
+	switch k {
+	case KindCommit:
+		end = min(end, t.CommitBy)
+	case KindDecline:
+		end = min(end, t.DeclineBy)
+	}
+	until, err := clock.TimeToSlot(end)
+	if err != nil {
+		return plutus.Frame{}, fmt.Errorf("validity of %s: %w", k, err)
+	}
+	if until <= tip {
+		return plutus.Frame{}, fmt.Errorf("%s: its deadline has passed: %w", k, ErrTransition)
+	}
+	refs, err := a.Book.References(ctx)
+	if err != nil {
+		return plutus.Frame{}, fmt.Errorf("published scripts: %w", err)
+	}
+	return plutus.Frame{From: tip, Until: until, References: refs}, nil
+}
+
+// tooLarge says whether a transaction was refused for being too large, in bytes or in execution units.
+func tooLarge(err error) bool {
+	var r *chain.RuleError
+	return errors.As(err, &r) && (r.Rule == "MaxTxSizeUTxO" || r.Rule == "ExUnitsTooBigUTxO")
+}

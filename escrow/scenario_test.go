@@ -1,0 +1,154 @@
+package escrow
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/plutus"
+)
+
+// Scenarios are text. A line is what happens or what is expected:
+//
+//	terms decline_by=… commit_by=… bond_bps=… penalty_bps=…
+//	policy decline_lead=… commit_lead=… patience=… grace=…
+//	open price=… bond=…  |  commit claim_at=…  |  approve|claim|refund|decline [provider=… requester=…]
+//	fact inputs | fact result at=… | fact verified
+//	due requester|provider now=… → TRANSITION [then=…] | nothing [then=…]
+//	state STATUS
+//	refused: LINE            the event must not be possible
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("%d scenarios: %v", len(files), err)
+	}
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
+			runScenario(t, f)
+		})
+	}
+}
+
+type scenario struct {
+	lot    Lot
+	terms  plutus.Terms
+	policy Policy
+	facts  Facts
+	tx     byte
+}
+
+func runScenario(t *testing.T, file string) {
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	s := &scenario{}
+	sc := bufio.NewScanner(f)
+	for n := 1; sc.Scan(); n++ {
+		line, _, _ := strings.Cut(sc.Text(), "#")
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(line, "refused:"); ok {
+			before := s.lot
+			if err := s.do(strings.Fields(rest)); err == nil {
+				t.Fatalf("%s:%d: %q was possible", file, n, rest)
+			}
+			s.lot = before
+			continue
+		}
+		if err := s.do(strings.Fields(line)); err != nil {
+			t.Fatalf("%s:%d: %v", file, n, err)
+		}
+	}
+}
+
+func (s *scenario) do(words []string) error {
+	args := map[string]int64{}
+	for _, w := range words {
+		if k, v, ok := strings.Cut(w, "="); ok {
+			n, err := strconv.ParseInt(v, 10, 64)
+			if err != nil {
+				return err
+			}
+			args[k] = n
+		}
+	}
+	switch words[0] {
+	case "terms":
+		s.terms = plutus.Terms{
+			DeclineBy: chain.Time(args["decline_by"]), CommitBy: chain.Time(args["commit_by"]),
+			BondBps: uint16(args["bond_bps"]), PenaltyBps: uint16(args["penalty_bps"]),
+		}
+		return nil
+	case "policy":
+		s.policy = Policy{args["decline_lead"], args["commit_lead"], args["patience"], args["grace"]}
+		return nil
+	case "fact":
+		switch words[1] {
+		case "inputs":
+			s.facts.InputsReady = true
+		case "result":
+			s.facts.Result, s.facts.ResultAt = &[32]byte{1}, chain.Time(args["at"])
+		case "verified":
+			s.facts.Verified = true
+		}
+		return nil
+	case "state":
+		if s.lot.Status.String() != words[1] {
+			return fmt.Errorf("state is %s, not %s", s.lot.Status, words[1])
+		}
+		return nil
+	case "due":
+		return s.due(words, args)
+	}
+	return s.event(Kind(words[0]), args)
+}
+
+func (s *scenario) due(words []string, args map[string]int64) error {
+	role := Requester
+	if words[1] == "provider" {
+		role = Provider
+	}
+	kind, then := Due(role, s.lot, s.facts, s.policy, chain.Time(args["now"]))
+	want := Kind(words[4])
+	if want == "nothing" {
+		want = ""
+	}
+	if kind != want || then != chain.Time(args["then"]) {
+		return fmt.Errorf("due is %q then %d", kind, then)
+	}
+	return nil
+}
+
+func (s *scenario) event(k Kind, args map[string]int64) error {
+	s.tx++
+	e := Event{Kind: k, Tx: chain.TxID{s.tx}, Slot: chain.Slot(s.tx)}
+	switch k {
+	case KindOpen:
+		e.Terms, e.PriceUNTX, e.BondUNTX = s.terms, uint64(args["price"]), uint64(args["bond"])
+		e.Ref = chain.OutRef{Tx: e.Tx}
+	case KindCommit:
+		e.Root, e.ClaimAt, e.Ref = [32]byte{1}, chain.Time(args["claim_at"]), chain.OutRef{Tx: e.Tx}
+	default:
+		e.ToProviderUNTX, e.ToRequesterUNTX = s.lot.due(k)
+		if p, ok := args["provider"]; ok {
+			e.ToProviderUNTX = uint64(p)
+		}
+		if r, ok := args["requester"]; ok {
+			e.ToRequesterUNTX = uint64(r)
+		}
+	}
+	l, err := Step(s.lot, e)
+	if err != nil {
+		return err
+	}
+	s.lot = l
+	return nil
+}
