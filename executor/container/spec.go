@@ -115,7 +115,7 @@ func hostConfig(t executor.Task, ociRuntime string, volumes []string) *container
 		ShmSize:        l.ShmBytes,
 		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyDisabled},
 		// Programs under /tmp may run: compiled extensions and wheels are unpacked there. It belongs
-		// to the task because runc before 1.2 replaces the mode by that of the image's directory.
+		// to the task because runc 1.1 replaces the mode by that of the image's directory.
 		Tmpfs: map[string]string{executor.TmpTarget: fmt.Sprintf("rw,exec,nosuid,nodev,mode=1777,uid=%d,gid=%d,size=%d", nobody, nobody, l.TmpBytes)},
 		LogConfig: container.LogConfig{Type: "json-file", Config: map[string]string{
 			"max-size": strconv.FormatInt(l.LogBytes/2, 10), "max-file": "2",

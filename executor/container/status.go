@@ -75,6 +75,9 @@ func status(s *container.State, p promise) executor.Status {
 	}
 	out.State = executor.StateExited
 	out.Finished = engineTime(s.FinishedAt)
+	if out.Finished.Before(out.Started) { // the engine dates a start when it hears of it
+		out.Finished = out.Started
+	}
 	out.Reason = reason(out, s.Status == container.StateCreated, p)
 	return out
 }
