@@ -11,6 +11,7 @@ import (
 	"github.com/blinklabs-io/gouroboros/muxer"
 	"github.com/blinklabs-io/gouroboros/protocol/handshake"
 	"github.com/blinklabs-io/gouroboros/protocol/localstatequery"
+	"github.com/blinklabs-io/gouroboros/protocol/localtxmonitor"
 	"github.com/blinklabs-io/gouroboros/protocol/localtxsubmission"
 )
 
@@ -26,8 +27,11 @@ func (n *Node) open(ctx context.Context, opts ...ouroboros.ConnectionOptionFunc)
 	if err != nil {
 		return nil, err
 	}
-	query := localstatequery.NewConfig(localstatequery.WithAcquireTimeout(n.cfg.Timeout), localstatequery.WithQueryTimeout(n.cfg.Timeout))
-	submit := localtxsubmission.NewConfig(localtxsubmission.WithTimeout(n.cfg.Timeout))
+	// The context's deadline is the one that counts: the library's own must not come before it.
+	late := 2 * n.cfg.Timeout
+	query := localstatequery.NewConfig(localstatequery.WithAcquireTimeout(late), localstatequery.WithQueryTimeout(late))
+	submit := localtxsubmission.NewConfig(localtxsubmission.WithTimeout(late))
+	monitor := localtxmonitor.NewConfig(localtxmonitor.WithAcquireTimeout(late), localtxmonitor.WithQueryTimeout(late))
 	opts = append([]ouroboros.ConnectionOptionFunc{
 		ouroboros.WithConnection(nc),
 		ouroboros.WithNetworkMagic(n.cfg.Network.Magic),
@@ -35,6 +39,7 @@ func (n *Node) open(ctx context.Context, opts ...ouroboros.ConnectionOptionFunc)
 		ouroboros.WithKeepAlive(false),
 		ouroboros.WithLocalStateQueryConfig(query),
 		ouroboros.WithLocalTxSubmissionConfig(submit),
+		ouroboros.WithLocalTxMonitorConfig(monitor),
 	}, opts...)
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	conn, err := ouroboros.NewConnection(opts...)
@@ -83,16 +88,40 @@ func (n *Node) refused(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: handshake with %s: %w", ErrUnreachable, n.cfg.Socket, err)
 }
 
-// askMagic asks a node that refused us which network it is on, by the handshake's query mode.
+// publicMagics are the networks a node is likely to be on (network-magic of their Shelley genesis files): mainnet,
+// preprod, preview, and the usual one of a private devnet.
+var publicMagics = []uint32{764824073, 1, 2, 42}
+
+// askMagic finds out which network a node is on that refused us: it asks by the handshake's query mode, and where the
+// answer is lost with the connection, as some nodes lose it, tries the likely ones.
 func (n *Node) askMagic(ctx context.Context) (uint32, bool) {
-	nc, err := n.dial(ctx)
-	if err != nil {
-		return 0, false
+	probe := func(f func(net.Conn) bool) bool {
+		nc, err := n.dial(ctx)
+		if err != nil {
+			return false
+		}
+		defer nc.Close()
+		stop := context.AfterFunc(ctx, func() { nc.Close() })
+		defer stop()
+		return f(nc)
 	}
-	defer nc.Close()
-	stop := context.AfterFunc(ctx, func() { nc.Close() })
-	defer stop()
-	return queryMagic(nc, n.cfg.Network.Magic)
+	var magic uint32
+	if probe(func(nc net.Conn) (ok bool) { magic, ok = queryMagic(nc, n.cfg.Network.Magic); return ok }) {
+		return magic, true
+	}
+	for _, magic := range publicMagics {
+		accepts := func(nc net.Conn) bool {
+			conn, err := ouroboros.NewConnection(ouroboros.WithConnection(nc), ouroboros.WithNetworkMagic(magic), ouroboros.WithNodeToNode(false))
+			if err == nil {
+				(&session{nc, conn}).close()
+			}
+			return err == nil
+		}
+		if magic != n.cfg.Network.Magic && probe(accepts) {
+			return magic, true
+		}
+	}
+	return 0, false
 }
 
 // dead says whether the connection is known to have ended while it was idle.
