@@ -24,11 +24,14 @@ type Contracts struct {
 }
 
 // New applies the parameters. ErrParams: they could not work.
-func New(n chain.Network, p Params) (*Contracts, error) {
+func New(n chain.Network, p Params) (*Contracts, error) { return build(n, p, silentBlueprint) }
+
+// build is New with the scripts of either blueprint.
+func build(n chain.Network, p Params, blueprint []byte) (*Contracts, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	policy, stub, err := codes(silentBlueprint)
+	policy, stub, err := codes(blueprint)
 	if err != nil {
 		return nil, err
 	}

@@ -79,6 +79,11 @@ func (t Terms) Pack() ([]byte, error) {
 	if err := t.Validate(); err != nil {
 		return nil, err
 	}
+	return t.pack(), nil
+}
+
+// pack writes the terms, whatever they say.
+func (t Terms) pack() []byte {
 	payment, _ := t.Requester.Key()
 	stake, hasStake := t.Requester.StakeKey()
 	b := make([]byte, 0, TermsSize)
@@ -95,7 +100,7 @@ func (t Terms) Pack() ([]byte, error) {
 	b = binary.BigEndian.AppendUint16(b, t.BondBps)
 	b = binary.BigEndian.AppendUint16(b, t.PenaltyBps)
 	b = binary.BigEndian.AppendUint64(b, uint64(t.LotLovelace))
-	return append(b, t.Rest[:]...), nil
+	return append(b, t.Rest[:]...)
 }
 
 // UnpackTerms reads packed terms of a network; what it accepts packs to the same bytes.

@@ -1,0 +1,142 @@
+package plutus
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/blinklabs-io/plutigo/cek"
+	"github.com/blinklabs-io/plutigo/data"
+	"github.com/blinklabs-io/plutigo/syn"
+
+	"github.com/tallycompute/tally/chain"
+)
+
+// Refusal is a transaction that the contracts refuse, with the check that failed. It wraps ErrRefused and the error
+// that was explained.
+type Refusal struct {
+	Check string // the label in the contracts' source, such as "commit.time"
+	Cause error
+}
+
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("%s (check %q): %v", sentence(r.Check), r.Check, ErrRefused)
+}
+
+// Unwrap gives ErrRefused and the cause.
+func (r *Refusal) Unwrap() []error { return []error{ErrRefused, r.Cause} }
+
+// Explain names the check that failed, when err is one of our scripts refusing its transaction: the traced build runs
+// on what the script saw, and the last label it traces is that of the check. Any other error comes back as it is.
+func (c *Contracts) Explain(err error) error {
+	var se *chain.ScriptError
+	if !errors.As(err, &se) || se.Context == nil {
+		return err
+	}
+	code := c.tracedPolicy
+	switch se.Script {
+	case c.Policy:
+	case c.Stub:
+		code = c.tracedStub
+	default:
+		return err
+	}
+	label, err2 := lastTrace(code, se.Context)
+	if err2 != nil {
+		return err
+	}
+	return &Refusal{Check: label, Cause: err}
+}
+
+// lastTrace is the last label that a script traces before it refuses a context. An error: it does not refuse.
+func lastTrace(code []byte, context data.PlutusData) (string, error) {
+	p, err := program(code)
+	if err != nil {
+		return "", err
+	}
+	m := cek.NewMachine[syn.DeBruijn](cek.LanguageVersionV3, 200, nil)
+	m.ExBudget = cek.ExBudget{Mem: math.MaxInt64 / 2, Cpu: math.MaxInt64 / 2}
+	_, err = m.Run(&syn.Apply[syn.DeBruijn]{Function: p.Term, Argument: &syn.Constant{Con: &syn.Data{Inner: context}}})
+	if err == nil {
+		return "", fmt.Errorf("the traced build accepts: %w", ErrParams)
+	}
+	if len(m.Logs) == 0 {
+		return "redeemer", nil
+	}
+	return m.Logs[len(m.Logs)-1], nil
+}
+
+// sentence says what a check demands, for people.
+func sentence(check string) string {
+	if s, ok := sentences()[check]; ok {
+		return s
+	}
+	return "a check of the contract failed"
+}
+
+func sentences() map[string]string {
+	return map[string]string{
+		"redeemer":          "the redeemer is none of the policy's",
+		"stub.policy":       "a lot can be spent only where the lots' policy runs",
+		"tx.mint":           "the transaction must mint and burn lot tokens and nothing else",
+		"tx.certificates":   "the transaction must carry no certificates",
+		"tx.withdrawals":    "the transaction must withdraw no rewards",
+		"tx.votes":          "the transaction must cast no votes",
+		"tx.proposals":      "the transaction must make no proposals",
+		"tx.range":          "the validity range must have both ends and not be longer than the network allows",
+		"items.datum":       "an output at the lots' address without a datum is no lot",
+		"items.token":       "an output at the lots' address without a token is no lot",
+		"items.redeemers":   "no script may run beside the lots that are settled",
+		"items.one":         "this transition takes exactly one lot and no other script's output",
+		"open.alone":        "an opening must spend no script's output",
+		"open.terms":        "the packed terms are not of the known version or form",
+		"open.seed":         "the opening must spend the seed input its terms name",
+		"open.decline_by":   "the opening's validity must end before decline_by",
+		"open.commit_by":    "decline_by must not be after commit_by",
+		"open.horizon":      "commit_by is further away than the network allows",
+		"open.review":       "the review window is shorter or longer than the network allows",
+		"open.rates":        "the penalty must not exceed the bond, nor the bond the price",
+		"open.lovelace":     "the lovelace of a lot is less than the network allows",
+		"open.mint":         "the opening must mint one kind of token, open lots of its job",
+		"open.lot":          "a lot's output must hold its lovelace, NTX and token and nothing else, at the lots' address",
+		"open.datum":        "a lot must have an inline datum",
+		"open.provider":     "a provider's address must be a payment key's, with a stake key or without a stake part",
+		"open.ascending":    "there must be one lot for each provider, in ascending order of payment keys",
+		"open.lot_lovelace": "a lot holds less lovelace than the terms say",
+		"open.value":        "a lot must hold NTX",
+		"open.price":        "a lot's price must be positive",
+		"open.bond":         "a lot's bond must be its price times the bond rate, rounded down",
+		"commit.time":       "it is too late to commit",
+		"commit.root":       "a root has 32 bytes",
+		"commit.mint":       "a commitment burns one open token and mints one committed token of its job",
+		"commit.token":      "the lot is not open, or not of this job",
+		"commit.signer":     "the lot's provider must sign",
+		"commit.output":     "the first output must be the committed lot",
+		"commit.lovelace":   "the committed lot must hold no less lovelace than before",
+		"commit.lot":        "the committed lot must be the same lot with its root and claim time",
+		"approve.signer":    "the requester must sign",
+		"approve.token":     "a lot is not of this job, or in a state that cannot be approved",
+		"approve.payout":    "each lot must be paid in full to its provider, in the order of the inputs",
+		"approve.burn":      "exactly the tokens of the lots must be burned",
+		"claim.output":      "the first output must pay the provider",
+		"claim.signer":      "the provider must sign",
+		"claim.token":       "a lot is not committed",
+		"claim.provider":    "the lots must be of one provider",
+		"claim.time":        "a lot's review is not over",
+		"claim.burn":        "exactly the tokens of the lots must be burned",
+		"claim.payout":      "the first output must pay all that the lots hold",
+		"refund.time":       "a refund is possible only from commit_by on",
+		"refund.output":     "the first output must pay the requester",
+		"refund.token":      "a lot is not open, or not of this job",
+		"refund.provider":   "each provider must get its lovelace and its bond less the penalty, in the order of the inputs",
+		"refund.burn":       "exactly the tokens of the lots must be burned",
+		"refund.requester":  "the requester must get the prices and penalties of all lots",
+		"decline.time":      "it is too late to decline",
+		"decline.burn":      "exactly the token of the lot must be burned",
+		"decline.token":     "the lot is not open, or not of this job",
+		"decline.signer":    "the lot's provider must sign",
+		"decline.output":    "two outputs must pay the requester and the provider",
+		"decline.requester": "the requester must get the price",
+		"decline.provider":  "the provider must get its lovelace and its whole bond",
+	}
+}

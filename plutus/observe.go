@@ -1,0 +1,153 @@
+package plutus
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tallycompute/tally/chain"
+)
+
+// Event is what a transaction in a block did to one lot.
+type Event struct {
+	Kind   Kind            `json:"kind"`
+	Lot    Lot             `json:"lot"`             // as it is after Open and Commit, as it was before any other transition
+	Spent  chain.OutRef    `json:"spent,omitzero"`  // the output that held the lot before; none at Open
+	Terms  Terms           `json:"terms,omitzero"`  // all but Claim
+	Payers []chain.KeyHash `json:"payers,omitzero"` // Open: the keys that signed it
+
+	// What each side got, at the end of a lot.
+	ToProviderUNTX  uint64 `json:"to_provider_untx,omitempty"`
+	ToRequesterUNTX uint64 `json:"to_requester_untx,omitempty"`
+}
+
+// Observe says what a transaction did to the lots, in the order of their outputs or inputs; nothing if it did nothing
+// to any. Outputs that only look like lots hold no token and are passed by. lookup finds the lots made before.
+//
+// A lot is a party's own only if its opening spent an input of that party: whoever it names, without its key among
+// the Payers it is none of its business.
+//
+// ErrUnknownLot: a lot ended or changed that lookup does not know.
+func (c *Contracts) Observe(tx chain.BlockTx, lookup func(chain.OutRef) (Lot, bool)) ([]Event, error) {
+	if tx.Invalid || !c.touches(tx) {
+		return nil, nil
+	}
+	a, err := DecodeAction(tx.MintRedeemers[c.Policy], c.Network)
+	if err != nil {
+		return nil, fmt.Errorf("transaction %s: %w", tx.ID, err)
+	}
+	var events []Event
+	switch a.Kind {
+	case KindOpen:
+		events, err = c.opened(tx, a)
+	case KindCommit:
+		events, err = c.committed(tx, a, lookup)
+	default:
+		events, err = c.ended(tx, a, lookup)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("transaction %s, %s: %w", tx.ID, a.Kind, err)
+	}
+	return events, nil
+}
+
+func (c *Contracts) touches(tx chain.BlockTx) bool {
+	for id := range tx.Mint {
+		if id.Policy == c.Policy {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Contracts) opened(tx chain.BlockTx, a Action) ([]Event, error) {
+	lots, err := c.made(tx, a.Terms)
+	if err != nil {
+		return nil, err
+	}
+	payers := slices.Clone(tx.Witnesses)
+	var events []Event
+	for _, l := range lots {
+		events = append(events, Event{Kind: KindOpen, Lot: l, Terms: a.Terms, Payers: payers})
+	}
+	return events, nil
+}
+
+func (c *Contracts) committed(tx chain.BlockTx, a Action, lookup func(chain.OutRef) (Lot, bool)) ([]Event, error) {
+	before, err := c.spent(tx, lookup)
+	if err != nil {
+		return nil, err
+	}
+	after, err := c.made(tx, a.Terms)
+	if err != nil {
+		return nil, err
+	}
+	if len(before) != 1 || len(after) != 1 || before[0].Job != after[0].Job {
+		return nil, fmt.Errorf("%d lots became %d: %w", len(before), len(after), ErrUnknownLot)
+	}
+	return []Event{{Kind: KindCommit, Lot: after[0], Spent: before[0].Ref, Terms: a.Terms}}, nil
+}
+
+func (c *Contracts) ended(tx chain.BlockTx, a Action, lookup func(chain.OutRef) (Lot, bool)) ([]Event, error) {
+	lots, err := c.spent(tx, lookup)
+	if err != nil {
+		return nil, err
+	}
+	var events []Event
+	for _, l := range lots {
+		e := Event{Kind: a.Kind, Lot: l, Spent: l.Ref, Terms: a.Terms, ToProviderUNTX: l.PriceUNTX + l.BondUNTX}
+		switch a.Kind {
+		case KindRefund:
+			e.ToRequesterUNTX = l.PriceUNTX + PenaltyOf(l.PriceUNTX, a.Terms.PenaltyBps)
+		case KindDecline:
+			e.ToRequesterUNTX = l.PriceUNTX
+		}
+		e.ToProviderUNTX -= e.ToRequesterUNTX
+		events = append(events, e)
+	}
+	return events, nil
+}
+
+// made lists the lots among a transaction's outputs.
+func (c *Contracts) made(tx chain.BlockTx, t Terms) ([]Lot, error) {
+	var lots []Lot
+	for _, u := range tx.Outputs {
+		if !c.hasToken(u.Value) {
+			continue
+		}
+		l, err := c.ReadLot(u, t.BondBps)
+		if err != nil {
+			return nil, err
+		}
+		lots = append(lots, l)
+	}
+	return lots, nil
+}
+
+// spent lists the lots among a transaction's inputs: as many as tokens were burned.
+func (c *Contracts) spent(tx chain.BlockTx, lookup func(chain.OutRef) (Lot, bool)) ([]Lot, error) {
+	var burned int64
+	for id, q := range tx.Mint {
+		if id.Policy == c.Policy && q < 0 {
+			burned -= q
+		}
+	}
+	var lots []Lot
+	for _, ref := range tx.Inputs {
+		if l, ok := lookup(ref); ok {
+			lots = append(lots, l)
+		}
+	}
+	if int64(len(lots)) != burned {
+		return nil, fmt.Errorf("%d lots spent, %d of them known: %w", burned, len(lots), ErrUnknownLot)
+	}
+	return lots, nil
+}
+
+func (c *Contracts) hasToken(v chain.Value) bool {
+	for id := range v.Assets {
+		if id.Policy == c.Policy {
+			return true
+		}
+	}
+	return false
+}
