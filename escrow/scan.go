@@ -1,0 +1,118 @@
+package escrow
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/plutus"
+)
+
+// Scanned is an event and the lot it is about.
+type Scanned struct {
+	Key   Key
+	Event Event
+}
+
+// Scan reads what a block did to lots, from the block and the outputs at the lots' address that it spends. It says
+// the same of the same block every time. A transaction that takes lots nobody here saw is passed by: it is none of
+// the lots that were watched from their opening on.
+func Scan(c *plutus.Contracts, b chain.Block, spent map[chain.OutRef]chain.UTxO) ([]Scanned, error) {
+	var all []Scanned
+	made := map[chain.OutRef]chain.UTxO{} // in this very block
+	for _, tx := range b.Txs {
+		found, err := scanTx(c, tx, b.Slot, spent, made)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+		for _, u := range tx.Outputs {
+			if u.Address == c.Address {
+				made[u.Ref] = u
+			}
+		}
+	}
+	return all, nil
+}
+
+func scanTx(c *plutus.Contracts, tx chain.BlockTx, slot chain.Slot, spent, made map[chain.OutRef]chain.UTxO) ([]Scanned, error) {
+	redeemer, ok := tx.MintRedeemers[c.Policy]
+	if !ok || tx.Invalid {
+		return nil, nil
+	}
+	action, err := plutus.DecodeAction(redeemer, c.Network)
+	if err != nil {
+		return nil, fmt.Errorf("transaction %s: %w", tx.ID, err)
+	}
+	// A claim names no terms, and needs none: it pays all that the lot holds.
+	lookup := func(ref chain.OutRef) (plutus.Lot, bool) {
+		u, ok := spent[ref]
+		if !ok {
+			u, ok = made[ref]
+		}
+		if !ok {
+			return plutus.Lot{}, false
+		}
+		l, err := c.ReadLot(u, action.Terms.BondBps)
+		return l, err == nil
+	}
+	events, err := c.Observe(tx, lookup)
+	if errors.Is(err, plutus.ErrUnknownLot) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Scanned, 0, len(events))
+	for _, e := range events {
+		provider, ok := e.Lot.Provider.Key()
+		if !ok {
+			return nil, fmt.Errorf("transaction %s: lot of %s, which is no key's address: %w", tx.ID, e.Lot.Provider, ErrTransition)
+		}
+		all = append(all, Scanned{
+			Key:   Key{Job: e.Lot.Job, Provider: provider},
+			Event: eventOf(e, tx.ID, slot),
+		})
+	}
+	return all, nil
+}
+
+func eventOf(e plutus.Event, tx chain.TxID, slot chain.Slot) Event {
+	n := Event{Kind: Kind(e.Kind), Tx: tx, Slot: slot}
+	switch n.Kind {
+	case KindOpen:
+		n.Terms, n.Address, n.Payers = e.Terms, e.Lot.Provider, e.Payers
+		n.PriceUNTX, n.BondUNTX, n.Lovelace, n.Ref = e.Lot.PriceUNTX, e.Lot.BondUNTX, e.Lot.Lovelace, e.Lot.Ref
+	case KindCommit:
+		n.Root, n.ClaimAt, n.Ref = e.Lot.Root, e.Lot.ClaimAt, e.Lot.Ref
+	default:
+		n.ToProviderUNTX, n.ToRequesterUNTX = e.ToProviderUNTX, e.ToRequesterUNTX
+	}
+	return n
+}
+
+// record is an event as it is stored: JSON, with the part of the terms that JSON leaves out.
+type record struct {
+	Event
+	Rest []byte `json:"rest,omitempty"`
+}
+
+// EncodeEvent writes an event for an event log.
+func EncodeEvent(e Event) ([]byte, error) {
+	r := record{Event: e}
+	if e.Kind == KindOpen {
+		r.Rest = e.Terms.Rest[:]
+	}
+	return json.Marshal(r)
+}
+
+// DecodeEvent reads what EncodeEvent wrote.
+func DecodeEvent(b []byte) (Event, error) {
+	var r record
+	if err := json.Unmarshal(b, &r); err != nil {
+		return Event{}, fmt.Errorf("stored event: %w", err)
+	}
+	copy(r.Terms.Rest[:], r.Rest)
+	return r.Event, nil
+}
