@@ -44,6 +44,29 @@ func TestResumeAfterEpochs(t *testing.T) {
 	goesOn(t, start(t, dir), before, alice, bob)
 }
 
+// TestHorizon looks at the era history while epochs pass: it always reaches 3k/f past the present, and what it says of the
+// time of its end is the end's time.
+func TestHorizon(t *testing.T) {
+	const epoch, k, slotMS = 50, 5, 100
+	node := start(t, t.TempDir(), "--fund", fund(newKey(1)), "--slot-length", "100ms", "--epoch-length", "50")
+	c := dial(t, node.announcement)
+	for n := uint64(0); n < 2*epoch; n += 3 {
+		c.await(t, "a later slot", func(b ledger.Block) bool { return b.SlotNumber() >= n })
+		q := c.LocalStateQuery().Client
+		ok(t, q.AcquireVolatileTip())
+		history, err := q.GetEraHistory()
+		ok(t, err)
+		ok(t, q.Release())
+		end := history[len(history)-1].End
+		if end.SlotNo < int(n)+3*k-5 || end.SlotNo != epoch*end.EpochNo {
+			t.Errorf("at slot %d the horizon is slot %d, epoch %d", n, end.SlotNo, end.EpochNo)
+		}
+		if pico, is := end.Timespan.(uint64); !is || pico != uint64(end.SlotNo)*slotMS*1_000_000_000 {
+			t.Errorf("slot %d at %v ps", end.SlotNo, end.Timespan)
+		}
+	}
+}
+
 // goesOn checks that a node's chain holds a block of before the stop, extends it, and takes payments.
 func goesOn(t *testing.T, node *child, before ledger.Block, alice, bob key) {
 	t.Helper()

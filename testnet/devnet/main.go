@@ -92,17 +92,31 @@ func run(o options) (err error) {
 			cancel()
 		}()
 	}
-	rules.Install(settings.SafeZone())
-	gate := func(l net.Listener, clock node.Clock) net.Listener {
-		return wire.Gate(l, func(era uint16, tx []byte) wire.Refusal {
+	rules.Install(settings.Horizon)
+	return node.Run(ctx, dir, settings, log, gate(log), func(r node.Ready) error {
+		return json.NewEncoder(out).Encode(r)
+	})
+}
+
+// lag is how many slots the ledger's present may be behind the clock's: the horizon told must hold there too.
+const lag = 5
+
+// gate is what stands between the socket and the node.
+func gate(log *slog.Logger) func(net.Listener, node.Settings) net.Listener {
+	return func(l net.Listener, s node.Settings) net.Listener {
+		clock := s.Clock()
+		admit := func(era uint16, tx []byte) wire.Refusal {
 			if r := rules.Admit(era, tx, clock.Slot(time.Now())); r != nil {
 				log.Warn("refused at the socket", "reason", r)
 				return r
 			}
 			return nil
-		})
+		}
+		horizon := func() wire.Bound {
+			now := clock.Slot(time.Now())
+			end := s.Horizon(now - min(now, lag))
+			return wire.Bound{Slot: end, Epoch: clock.Epoch(end), Time: clock.Since(end)}
+		}
+		return wire.Gate(l, admit, horizon)
 	}
-	return node.Run(ctx, dir, settings, log, gate, func(r node.Ready) error {
-		return json.NewEncoder(out).Encode(r)
-	})
 }

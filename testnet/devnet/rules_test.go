@@ -41,6 +41,21 @@ func TestRules(t *testing.T) {
 		c.accepted(t, d.bytes(t))
 	})
 	collateral := wallet(t, c, bob)
+	t.Run("a mint up to the horizon", func(t *testing.T) {
+		q := c.LocalStateQuery().Client
+		ok(t, q.AcquireVolatileTip())
+		history, err := q.GetEraHistory()
+		ok(t, err)
+		ok(t, q.Release())
+		end := uint64(history[len(history)-1].End.SlotNo)
+		if now := node.slot(); end < now+3*600-10 {
+			t.Errorf("the horizon %d is less than 3k/f past slot %d", end, now)
+		}
+		d := pay(c, alice, wallet(t, c, alice), bob.address(), 5*ada).mint(t, "token", 7, collateral)
+		d.body[3] = end
+		d.signers = append(d.signers, bob)
+		c.accepted(t, d.bytes(t))
+	})
 	t.Run("mint", func(t *testing.T) {
 		d := pay(c, alice, wallet(t, c, alice), bob.address(), 5*ada).mint(t, "token", 7, collateral)
 		d.signers = append(d.signers, bob)

@@ -33,7 +33,7 @@ type Ready struct {
 
 // Run runs the node on dir, which the caller has locked, until ctx ends, and calls ready once. The hardened rules must
 // have been installed before. gate stands between the socket and the node.
-func Run(ctx context.Context, dir string, s Settings, log *slog.Logger, gate func(net.Listener, Clock) net.Listener, ready func(Ready) error) error {
+func Run(ctx context.Context, dir string, s Settings, log *slog.Logger, gate func(net.Listener, Settings) net.Listener, ready func(Ready) error) error {
 	socket := filepath.Join(dir, socketFile)
 	if len(socket) > maxSocketPath {
 		return fmt.Errorf("%w: the socket's path %s is longer than %d bytes", ErrSettings, socket, maxSocketPath)
@@ -68,7 +68,7 @@ func Run(ctx context.Context, dir string, s Settings, log *slog.Logger, gate fun
 		dingo.WithNetwork("devnet"),
 		dingo.WithNetworkMagic(s.Magic),
 		dingo.WithCardanoNodeConfig(nc),
-		dingo.WithListeners(dingo.ListenerConfig{Listener: gate(l, s.Clock()), ListenNetwork: "unix", ListenAddress: socket, UseNtC: true}),
+		dingo.WithListeners(dingo.ListenerConfig{Listener: gate(l, s), ListenNetwork: "unix", ListenAddress: socket, UseNtC: true}),
 		dingo.WithBindAddr("127.0.0.1"),
 		dingo.WithMidnightConfig(dingo.MidnightConfig{}),
 		dingo.WithTopologyConfig(&topology.TopologyConfig{UseLedgerAfterSlot: -1}), // no peers

@@ -58,24 +58,6 @@ func (s Settings) SlotLength() time.Duration {
 	return time.Duration(s.SlotLengthMS) * time.Millisecond
 }
 
-// Clock is the chain's clock in this run.
-type Clock struct {
-	start time.Time
-	slot  time.Duration
-}
-
-// Clock starts at SystemStart.
-func (s Settings) Clock() Clock { return Clock{s.SystemStart, s.SlotLength()} }
-
-// Slot is the slot at t, 0 before the chain's start.
-func (c Clock) Slot(t time.Time) uint64 { return uint64(max(t.Sub(c.start)/c.slot, 0)) }
-
-// SecurityParam is k, in blocks. Mainnet's epoch is 10k/f slots (432,000 = 10 · 2,160 / 0.05); this chain's f is 1.
-func (s Settings) SecurityParam() uint64 { return max(s.EpochLength/10, 1) }
-
-// SafeZone is 3k/f in slots: how far past the present the ledger translates slots to times for scripts.
-func (s Settings) SafeZone() uint64 { return 3 * s.SecurityParam() }
-
 // Open reads the settings recorded in dir and compares them with those wanted, or makes new ones at now. It writes
 // nothing; made says that the chain is new.
 func Open(dir string, w Wanted, now time.Time) (s Settings, made bool, err error) {

@@ -37,13 +37,14 @@ const (
 )
 
 // Install hardens the Conway era of dingo's tables. It must run once, before the node is made: the tables are the
-// node's own process-wide state. safeZone is how many slots past the present a Plutus transaction's bounds may reach.
-func Install(safeZone uint64) {
+// node's own process-wide state. horizon is the last upper bound a
+// Plutus transaction may have at a slot.
+func Install(horizon func(slot uint64) uint64) {
 	p := newPending()
 	for _, table := range [][]eras.EraDesc{eras.Eras, eras.ErasWithDijkstra} {
 		for i := range table {
 			if table[i].Id == conway.EraIdConway {
-				table[i].ValidateTxFunc = harden(table[i].ValidateTxFunc, p, safeZone)
+				table[i].ValidateTxFunc = harden(table[i].ValidateTxFunc, p, horizon)
 			}
 		}
 	}
@@ -51,9 +52,9 @@ func Install(safeZone uint64) {
 
 type validateFunc = func(lcommon.Transaction, uint64, lcommon.LedgerState, lcommon.ProtocolParameters) error
 
-func harden(stock validateFunc, p *pending, safeZone uint64) validateFunc {
+func harden(stock validateFunc, p *pending, horizon func(uint64) uint64) validateFunc {
 	return func(tx lcommon.Transaction, slot uint64, ls lcommon.LedgerState, pp lcommon.ProtocolParameters) error {
-		c, err := newCheck(tx, slot, ls, pp, p, safeZone)
+		c, err := newCheck(tx, slot, ls, pp, p, horizon)
 		if err != nil {
 			return &Reject{err}
 		}
@@ -77,7 +78,7 @@ type check struct {
 	state     state // canonical data; wraps the node's view
 	params    *conway.ConwayProtocolParameters
 	pending   *pending
-	safeZone  uint64
+	horizon   uint64                   // the last upper bound a Plutus transaction may have
 	body      map[uint]cbor.RawMessage // body fields by key, as encoded
 	redeemers map[lcommon.RedeemerKey]lcommon.ExUnits
 	signers   map[lcommon.Blake2b224]bool // hashes of the witnessing keys; the stock rules verify the signatures
@@ -95,7 +96,7 @@ var order = []func(*check) error{
 	(*check).budgets,
 }
 
-func newCheck(tx lcommon.Transaction, slot uint64, ls lcommon.LedgerState, pp lcommon.ProtocolParameters, p *pending, safeZone uint64) (*check, error) {
+func newCheck(tx lcommon.Transaction, slot uint64, ls lcommon.LedgerState, pp lcommon.ProtocolParameters, p *pending, horizon func(uint64) uint64) (*check, error) {
 	params, ok := pp.(*conway.ConwayProtocolParameters)
 	if !ok {
 		return nil, fmt.Errorf("%w run with protocol parameters of type %T", ErrUnsupported, pp)
@@ -105,7 +106,7 @@ func newCheck(tx lcommon.Transaction, slot uint64, ls lcommon.LedgerState, pp lc
 		return nil, fmt.Errorf("%w take transactions of type %T, only Conway's", ErrUnsupported, tx)
 	}
 	c := &check{
-		tx: ct, slot: slot, state: state{ls}, params: params, pending: p, safeZone: safeZone,
+		tx: ct, slot: slot, state: state{ls}, params: params, pending: p, horizon: horizon(slot),
 		redeemers: map[lcommon.RedeemerKey]lcommon.ExUnits{},
 		signers:   map[lcommon.Blake2b224]bool{},
 	}

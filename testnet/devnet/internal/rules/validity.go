@@ -16,8 +16,8 @@ func (c *check) validityRange() error {
 	if c.slot >= upper {
 		return ledger("OutsideValidityIntervalUTxO", "slot %d is not before the upper bound %d", c.slot, upper)
 	}
-	if len(c.redeemers) > 0 && upper > c.slot+c.safeZone {
-		return ledger("OutsideForecast", "the upper bound %d is more than %d slots past slot %d", upper, c.safeZone, c.slot)
+	if len(c.redeemers) > 0 && upper > c.horizon {
+		return ledger("OutsideForecast", "the upper bound %d is past the horizon %d at slot %d", upper, c.horizon, c.slot)
 	}
 	return nil
 }

@@ -9,9 +9,11 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/blinklabs-io/gouroboros/cbor"
 	"github.com/blinklabs-io/gouroboros/muxer"
+	"github.com/blinklabs-io/gouroboros/protocol/localstatequery"
 	"github.com/blinklabs-io/gouroboros/protocol/localtxsubmission"
 )
 
@@ -33,12 +35,15 @@ const maxMessage = 1 << 20
 // ErrTooLong ends a connection that sends a longer message.
 var ErrTooLong = errors.New("a local-tx-submission message of more than 1 MiB")
 
-// Gate returns l with admit in front of every connection.
-func Gate(l net.Listener, admit Admit) net.Listener { return &listener{l, admit} }
+// Gate returns l with admit in front of every submission and horizon behind every era history.
+func Gate(l net.Listener, admit Admit, horizon Horizon) net.Listener {
+	return &listener{l, admit, horizon}
+}
 
 type listener struct {
 	net.Listener
-	admit Admit
+	admit   Admit
+	horizon Horizon
 }
 
 // Accept waits for a client.
@@ -47,20 +52,22 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c, in: bufio.NewReader(c), admit: l.admit}, nil
+	return &conn{Conn: c, in: bufio.NewReader(c), admit: l.admit, horizon: l.horizon}, nil
 }
 
 // conn is one client's connection. One goroutine reads, several may write.
 type conn struct {
 	net.Conn
-	admit Admit
+	admit   Admit
+	horizon Horizon
 
 	in      *bufio.Reader
 	toNode  bytes.Buffer // segments the node may read
 	held    bytes.Buffer // segments of a submission still incomplete
 	message []byte       // their payloads together
 
-	writing sync.Mutex // one segment at a time: the node's multiplexer writes whole ones
+	writing sync.Mutex  // one segment at a time: the node's multiplexer writes whole ones
+	asked   atomic.Bool // the state query under way is for the era history
 }
 
 // Read gives the node what it may see.
@@ -75,9 +82,16 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // Write sends the node's answer.
 func (c *conn) Write(p []byte) (int, error) {
+	out := p
+	if len(p) >= headerSize && binary.BigEndian.Uint16(p[4:]) == localstatequery.ProtocolId|answer && c.asked.Swap(false) {
+		out = history(p, c.horizon)
+	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	return c.Conn.Write(p)
+	if n, err := c.Conn.Write(out); err != nil {
+		return min(n, len(p)), err
+	}
+	return len(p), nil
 }
 
 // segment reads one and decides where it goes.
@@ -90,6 +104,9 @@ func (c *conn) segment() error {
 	b = b[:headerSize+int(binary.BigEndian.Uint16(b[6:]))]
 	if _, err := io.ReadFull(c.in, b[headerSize:]); err != nil {
 		return err
+	}
+	if protocol == localstatequery.ProtocolId {
+		c.asked.Store(bytes.Equal(b[headerSize:], askHistory))
 	}
 	if protocol != localtxsubmission.ProtocolId {
 		c.toNode.Write(b)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/blinklabs-io/gouroboros/cbor"
 )
@@ -92,6 +93,56 @@ func TestGate(t *testing.T) {
 			}
 			if !bytes.Equal(client, x.client) {
 				t.Errorf("the client reads %x, not %x", client, x.client)
+			}
+		})
+	}
+}
+
+// TestHistory asks for the era history and for something else, and lets the node answer.
+func TestHistory(t *testing.T) {
+	entry := func(end uint64) []any {
+		return []any{[]any{0, 0, 0}, []any{end * 200_000_000_000, end, end / 10}, []any{10, 200}}
+	}
+	result := func(ends ...uint64) []byte {
+		var eras cbor.IndefLengthList
+		for _, e := range ends {
+			eras = append(eras, entry(e))
+		}
+		b, err := cbor.Encode([]any{4, eras})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return segment(7|answer, b)
+	}
+	horizon := func() Bound { return Bound{Slot: 50, Epoch: 5, Time: 10 * time.Second} }
+	for _, x := range []struct {
+		name                string
+		ask, answered, want []byte
+	}{
+		{"the era history", askHistory, result(0, 20), result(0, 50)},
+		{"one that reaches further", askHistory, result(0, 70), result(0, 70)},
+		{"another query", []byte{0x81, 0x08}, result(0, 20), result(0, 20)},
+		{"another answer", askHistory, segment(7|answer, []byte{0x81, 0x02}), segment(7|answer, []byte{0x81, 0x02})},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			out, in := net.Pipe()
+			c := &conn{Conn: in, in: bufio.NewReader(bytes.NewReader(segment(7, x.ask))), admit: onlyGood, horizon: horizon}
+			if _, err := io.ReadAll(c); err != nil {
+				t.Fatal(err)
+			}
+			got := make(chan []byte)
+			go func() {
+				b, _ := io.ReadAll(out)
+				got <- b
+			}()
+			if n, err := c.Write(x.answered); err != nil || n != len(x.answered) {
+				t.Fatalf("wrote %d of %d: %v", n, len(x.answered), err)
+			}
+			if err := in.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if b := <-got; !bytes.Equal(b, x.want) {
+				t.Errorf("the client reads\n%x, not\n%x", b, x.want)
 			}
 		})
 	}
