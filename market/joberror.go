@@ -3,6 +3,7 @@ package market
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -65,6 +66,11 @@ func didYouMean(key string, known []string) (string, bool) {
 	for _, k := range known {
 		if d := editDistance(low, k); d < at {
 			best, at = k, d
+		}
+	}
+	for _, habit := range slices.Sorted(maps.Keys(keysMeant)) {
+		if k := keysMeant[habit]; best == "" && len(habit) > 3 && slices.Contains(known, k) && editDistance(low, habit) == 1 {
+			best = k
 		}
 	}
 	return best, best != ""

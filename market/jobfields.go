@@ -69,12 +69,15 @@ func (r *reader) input(n *yaml.Node, p string, ins *[]Input) {
 		in.Mount += base
 	}
 	in.Mount = r.inside(mount, p+".mount", in.Mount)
-	if dir, bad := reservedBy(in.Mount); bad && in.Mount != "" {
+	if in.Mount == "" {
+		return
+	}
+	if dir, bad := reservedBy(in.Mount); bad {
 		r.fail(mount, p+".mount", "%s is the container's own; use %s or another directory", dir, WorkDir)
 		return
 	}
 	for i, o := range *ins {
-		if in.Mount != "" && (within(in.Mount, o.Mount) || within(o.Mount, in.Mount)) {
+		if within(in.Mount, o.Mount) || within(o.Mount, in.Mount) {
 			r.fail(mount, p+".mount", "%s overlaps inputs[%d], mounted at %s", in.Mount, i, o.Mount)
 			return
 		}

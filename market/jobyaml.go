@@ -35,7 +35,7 @@ func (r *reader) mapping(n *yaml.Node, path string, fields []field, later ...str
 	for i, f := range fields {
 		known[i] = f.key
 	}
-	seen := map[string]bool{}
+	seen, meant := map[string]bool{}, map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		at := join(path, k.Value)
@@ -48,7 +48,7 @@ func (r *reader) mapping(n *yaml.Node, path string, fields []field, later ...str
 		case ix < 0:
 			if m, ok := didYouMean(k.Value, known); ok {
 				r.fail(k, at, "unknown key; did you mean %s?", m)
-				seen[m] = true // the value is there, under another name
+				meant[m] = true // the value is there, under another name
 			} else {
 				r.fail(k, at, "unknown key; supported keys: %s", strings.Join(known, ", "))
 			}
@@ -62,7 +62,7 @@ func (r *reader) mapping(n *yaml.Node, path string, fields []field, later ...str
 		seen[k.Value] = true
 	}
 	for _, f := range fields {
-		if f.needed != "" && !seen[f.key] {
+		if f.needed != "" && !seen[f.key] && !meant[f.key] {
 			r.fail(n, join(path, f.key), "missing; %s", f.needed)
 		}
 	}

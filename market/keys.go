@@ -48,7 +48,9 @@ func CapGPU(model string) Capability {
 }
 
 // CapRegion is a region.
-func CapRegion(region string) Capability { return Capability("region/" + slug(strings.ToLower(region))) }
+func CapRegion(region string) Capability {
+	return Capability("region/" + slug(strings.ToLower(region)))
+}
 
 // vramTiers in GiB: a GPU is listed under each tier it reaches.
 var vramTiers = [...]uint64{4, 8, 12, 16, 24, 32, 40, 48, 80, 96, 141}

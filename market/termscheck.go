@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -82,7 +83,7 @@ func (t Task) validate() error {
 	switch {
 	case !t.Image.Valid():
 		return malformed("image %.80q is no config digest", string(t.Image))
-	case t.Command == "" || len(t.Command) > maxCommand:
+	case t.Command == "" || len(t.Command) > maxCommand || strings.Contains(t.Command, "\x00"):
 		return malformed("command of %d bytes", len(t.Command))
 	case len(t.Envs) > maxEnvs || len(t.Mounts) > maxInputs:
 		return malformed("%d variables and %d mounts, at most %d and %d", len(t.Envs), len(t.Mounts), maxEnvs, maxInputs)
@@ -92,12 +93,12 @@ func (t Task) validate() error {
 		return malformed("shard input %.80q is no mount", t.ShardInput)
 	}
 	for k, v := range t.Envs {
-		if !envName.MatchString(k) || reservedEnv(k) || len(v) > maxText {
+		if !envName.MatchString(k) || reservedEnv(k) || len(v) > maxText || strings.Contains(v, "\x00") {
 			return malformed("environment variable %.80q", k)
 		}
 	}
 	for i, m := range t.Mounts {
-		if _, bad := reservedBy(m); bad || !path.IsAbs(m) || path.Clean(m) != m || len(m) > maxText {
+		if _, bad := reservedBy(m); bad || !path.IsAbs(m) || path.Clean(m) != m || len(m) > maxText || strings.Contains(m, "\x00") {
 			return malformed("mount %.80q", m)
 		}
 		for _, o := range t.Mounts[:i] {
