@@ -1,0 +1,57 @@
+package wallet
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/tallycompute/tally/chain"
+)
+
+// CollateralLovelace is what an output must hold to be kept as collateral: enough for the dearest transaction a
+// network with mainnet's parameters takes (a fee of about 2.5 ADA, at 150 %).
+const CollateralLovelace chain.Lovelace = 5_000_000
+
+// Coins splits a wallet's outputs into those that may pay and the one kept as collateral: what is reserved is in
+// neither. Collateral is the smallest output of ADA alone that is large enough; nil if there is none.
+func (r *Reservations) Coins(ctx context.Context, all []chain.UTxO) (coins, collateral []chain.UTxO, err error) {
+	reserved, err := r.All(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	taken := map[chain.OutRef]bool{}
+	for _, x := range reserved {
+		taken[x.Ref] = true
+	}
+	for _, u := range all {
+		if !taken[u.Ref] {
+			coins = append(coins, u)
+		}
+	}
+	slices.SortFunc(coins, func(a, b chain.UTxO) int {
+		return cmp.Or(cmp.Compare(a.Value.Coin, b.Value.Coin), a.Ref.Compare(b.Ref))
+	})
+	for i, u := range coins {
+		if isCollateral(u) {
+			return slices.Delete(slices.Clone(coins), i, i+1), coins[i : i+1], nil
+		}
+	}
+	return coins, nil, nil
+}
+
+func isCollateral(u chain.UTxO) bool {
+	_, key := u.Address.Key()
+	return key && len(u.Value.Assets) == 0 && u.Script == nil && u.Value.Coin >= CollateralLovelace
+}
+
+// CollateralDraft is a payment of the wallet to itself after which one output can be kept as collateral while others
+// pay; false if all holds such outputs already.
+func (w *Wallet) CollateralDraft(all []chain.UTxO, from, until chain.Slot) (chain.Draft, bool) {
+	if len(all) > 1 && slices.ContainsFunc(all, isCollateral) {
+		return chain.Draft{}, false
+	}
+	return chain.Draft{
+		Outputs: []chain.Output{{Address: w.address, Value: chain.Coins(CollateralLovelace)}},
+		From:    from, Until: until,
+	}, true
+}

@@ -1,0 +1,158 @@
+package wallet
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"filippo.io/age"
+)
+
+// PassphraseEnv names the environment variable a passphrase may come from.
+const PassphraseEnv = "TALLY_WALLET_PASSPHRASE"
+
+// Passphrase gives the passphrase of a wallet file when it is needed.
+type Passphrase func() (string, error)
+
+// FromEnv asks the environment variable PassphraseEnv first, then next.
+func FromEnv(next Passphrase) Passphrase {
+	return func() (string, error) {
+		if p := os.Getenv(PassphraseEnv); p != "" {
+			return p, nil
+		}
+		return next()
+	}
+}
+
+// FromFile reads a passphrase from the first line of a file.
+func FromFile(path string) Passphrase {
+	return func() (string, error) {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return "", fmt.Errorf("passphrase: %w", err)
+		}
+		line, _, _ := strings.Cut(string(b), "\n")
+		return strings.TrimSuffix(line, "\r"), nil
+	}
+}
+
+// maxFile bounds a wallet file.
+const maxFile = 64 << 10
+
+// secretFile is what a wallet file holds, encrypted.
+type secretFile struct {
+	Version int `json:"version"`
+	Secret
+}
+
+// Save encrypts a secret with a passphrase (age, scrypt) into a new file that only its owner can read. ErrExists:
+// there is one already; it stays as it is.
+func Save(path string, s Secret, pass Passphrase) error { return save(path, s, pass, 0) }
+
+// save uses age's own work factor if workFactor is 0.
+func save(path string, s Secret, pass Passphrase, workFactor int) error {
+	if _, _, err := s.keys(); err != nil {
+		return err
+	}
+	p, err := pass()
+	if err != nil {
+		return fmt.Errorf("save wallet: %w", err)
+	}
+	to, err := age.NewScryptRecipient(p)
+	if err != nil {
+		return fmt.Errorf("save wallet: %w: %w", err, ErrSecret)
+	}
+	if workFactor != 0 {
+		to.SetWorkFactor(workFactor)
+	}
+	plain, err := json.Marshal(secretFile{1, s})
+	if err != nil {
+		return fmt.Errorf("save wallet: %w", err)
+	}
+	var sealed bytes.Buffer
+	w, err := age.Encrypt(&sealed, to)
+	if err == nil {
+		if _, err = w.Write(plain); err == nil {
+			err = w.Close()
+		}
+	}
+	if err == nil {
+		err = writeNew(path, sealed.Bytes())
+	}
+	if err != nil {
+		return fmt.Errorf("save wallet %s: %w", path, err)
+	}
+	return nil
+}
+
+// writeNew puts a whole file where none was, or nothing.
+func writeNew(path string, b []byte) (err error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".wallet-*") // made with mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	if _, err := f.Write(b); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); errors.Is(err, fs.ErrExist) {
+		return ErrExists
+	} else if err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Load decrypts a wallet file. ErrSecret: the passphrase is not the file's. ErrExposed: others could read it.
+func Load(path string, pass Passphrase) (Secret, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Secret{}, fmt.Errorf("load wallet: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return Secret{}, fmt.Errorf("load wallet: %w", err)
+	}
+	if exposed(info.Mode()) {
+		return Secret{}, fmt.Errorf("load wallet %s: mode %v: %w", path, info.Mode().Perm(), ErrExposed)
+	}
+	p, err := pass()
+	if err != nil {
+		return Secret{}, fmt.Errorf("load wallet: %w", err)
+	}
+	id, err := age.NewScryptIdentity(p)
+	if err != nil {
+		return Secret{}, fmt.Errorf("load wallet: %w: %w", err, ErrSecret)
+	}
+	r, err := age.Decrypt(io.LimitReader(f, maxFile), id)
+	if err != nil {
+		return Secret{}, fmt.Errorf("load wallet %s: %w: %w", path, err, ErrSecret)
+	}
+	plain, err := io.ReadAll(r)
+	if err != nil {
+		return Secret{}, fmt.Errorf("load wallet %s: %w: %w", path, err, ErrSecret)
+	}
+	var s secretFile
+	if err := json.Unmarshal(plain, &s); err != nil || s.Version != 1 {
+		return Secret{}, fmt.Errorf("load wallet %s: version %d: %w", path, s.Version, ErrSecret)
+	}
+	return s.Secret, nil
+}

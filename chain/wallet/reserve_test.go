@@ -1,0 +1,126 @@
+package wallet
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/tallycompute/tally/chain"
+)
+
+func open(t *testing.T, path string) *Reservations {
+	t.Helper()
+	r, err := OpenReservations(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func refs(ns ...uint32) (out []chain.OutRef) {
+	for _, n := range ns {
+		out = append(out, chain.OutRef{Index: n})
+	}
+	return out
+}
+
+func TestReserve(t *testing.T) {
+	ctx, path := t.Context(), filepath.Join(t.TempDir(), "a b?", "reservations.db")
+	r := open(t, path)
+	if err := r.Reserve(ctx, refs(1, 2), "job a", 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Reserve(ctx, refs(3, 2), "job b", 1000); !errors.Is(err, ErrReserved) {
+		t.Fatalf("reserved twice: %v", err)
+	}
+	after := open(t, path) // what a restarted process sees
+	got, err := after.All(ctx)
+	if err != nil || len(got) != 2 || got[1] != (Reservation{refs(2)[0], "job a", 1000}) {
+		t.Fatalf("after a restart: %v, %v", got, err)
+	}
+	if err := after.Reserve(ctx, refs(1, 2), "job a", 2000); err != nil {
+		t.Errorf("the same purpose again: %v", err)
+	}
+	if err := r.Expire(ctx, 2500, 500); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.All(ctx); err != nil || len(got) != 2 {
+		t.Errorf("expired too early: %v, %v", got, err)
+	}
+	if err := r.Expire(ctx, 2501, 500); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.All(ctx); err != nil || len(got) != 0 {
+		t.Errorf("did not expire: %v, %v", got, err)
+	}
+	if err := errors.Join(r.Reserve(ctx, refs(1), "x", 1), r.Reserve(ctx, refs(2, 4), "y", 1), r.Spent(ctx, refs(4)), r.Release(ctx, "x")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.All(ctx); err != nil || len(got) != 1 || got[0].Ref.Index != 2 {
+		t.Errorf("after spending and releasing: %v, %v", got, err)
+	}
+}
+
+// TestReserveRace: of many that want the same output, through two connections to the file, one gets it.
+func TestReserveRace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "reservations.db")
+	stores := []*Reservations{open(t, path), open(t, path)}
+	var wg sync.WaitGroup
+	errs := make([]error, 16)
+	for i := range errs {
+		wg.Go(func() {
+			errs[i] = stores[i%2].Reserve(t.Context(), refs(uint32(i+10), 7), fmt.Sprint("job ", i), 1)
+		})
+	}
+	wg.Wait()
+	won := 0
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			won++
+		case !errors.Is(err, ErrReserved):
+			t.Error(err)
+		}
+	}
+	if got, err := stores[0].All(t.Context()); won != 1 || err != nil || len(got) != 2 {
+		t.Errorf("%d won; reserved %v, %v", won, got, err)
+	}
+}
+
+func TestCoins(t *testing.T) {
+	w, ctx := testWallet(t), t.Context()
+	r := open(t, filepath.Join(t.TempDir(), "reservations.db"))
+	token := chain.AssetID{Name: "t"}
+	all := []chain.UTxO{
+		coin(w, 0, chain.Coins(90_000_000)), coin(w, 1, chain.Coins(6_000_000)), coin(w, 2, chain.Coins(5_500_000).With(token, 3)),
+		coin(w, 3, chain.Coins(2_000_000)), coin(w, 4, chain.Coins(5_000_000)),
+	}
+	if err := r.Reserve(ctx, refs(4), "job", 1); err != nil {
+		t.Fatal(err)
+	}
+	coins, coll, err := r.Coins(ctx, all)
+	if err != nil || len(coins) != 3 || len(coll) != 1 || coll[0].Ref.Index != 1 {
+		t.Errorf("coins %v, collateral %v: %v", coins, coll, err)
+	}
+	for _, c := range coins {
+		if c.Ref.Index == 1 || c.Ref.Index == 4 {
+			t.Errorf("%v may pay", c.Ref)
+		}
+	}
+	if _, need := w.CollateralDraft(all, 1, 9); need {
+		t.Error("a wallet with collateral wants more")
+	}
+	if d, need := w.CollateralDraft(all[:1], 1, 9); !need || d.Outputs[0].Address != w.Address() || d.Until != 9 {
+		t.Errorf("a wallet of one output: %v %v", d, need)
+	}
+	if coins, coll, err := r.Coins(ctx, all[2:4]); err != nil || coll != nil || len(coins) != 2 {
+		t.Errorf("no collateral: %v %v %v", coins, coll, err)
+	}
+}

@@ -1,0 +1,139 @@
+package wallet
+
+import (
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/chaintest"
+)
+
+const (
+	words12 = "test walk nut penalty hip pave soap entry language right filter choice"
+	words24 = "excess behave track soul table wear ocean cash stay nature item turtle palm soccer lunch horror start stumble month panic right must lock dress"
+)
+
+// TestDerivation uses the addresses that cardano-serialization-lib's tests publish for these words
+// (Emurgo/cardano-serialization-lib, rust/src/tests/address.rs: bip32_12_base, bip32_24_base, bip32_12_enterprise,
+// bip32_24_enterprise); the first key hash is also the one of CIP-19's vectors.
+func TestDerivation(t *testing.T) {
+	for _, v := range []struct {
+		words   string
+		network uint8
+		opts    []Option
+		want    string
+	}{
+		{words12, 0, nil, "addr_test1qz2fxv2umyhttkxyxp8x0dlpdt3k6cwng5pxj3jhsydzer3jcu5d8ps7zex2k2xt3uqxgjqnnj83ws8lhrn648jjxtwq2ytjqp"},
+		{words12, 0, []Option{Enterprise()}, "addr_test1vz2fxv2umyhttkxyxp8x0dlpdt3k6cwng5pxj3jhsydzerspjrlsz"},
+		{words12, 1, []Option{Enterprise()}, "addr1vx2fxv2umyhttkxyxp8x0dlpdt3k6cwng5pxj3jhsydzers66hrl8"},
+		{words24, 0, nil, "addr_test1qqy6nhfyks7wdu3dudslys37v252w2nwhv0fw2nfawemmn8k8ttq8f3gag0h89aepvx3xf69g0l9pf80tqv7cve0l33sw96paj"},
+		{words24, 1, nil, "addr1qyy6nhfyks7wdu3dudslys37v252w2nwhv0fw2nfawemmn8k8ttq8f3gag0h89aepvx3xf69g0l9pf80tqv7cve0l33sdn8p3d"},
+	} {
+		w, err := New(Secret{Mnemonic: v.words}, chain.Network{ID: v.network}, v.opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.Address().String(); got != v.want {
+			t.Errorf("got  %s\nwant %s", got, v.want)
+		}
+	}
+	w, err := New(Secret{Mnemonic: words12}, chaintest.Network())
+	if err != nil || w.PaymentKey().String() != "9493315cd92eb5d8c4304e67b7e16ae36d61d34502694657811a2c8e" {
+		t.Errorf("CIP-19's payment key hash: %v, %v", w.PaymentKey(), err)
+	}
+	if _, err := New(Secret{Mnemonic: words12 + " zoo"}, chaintest.Network()); !errors.Is(err, ErrSecret) {
+		t.Errorf("wrong words: %v", err)
+	}
+}
+
+func TestSigningKeyFiles(t *testing.T) {
+	alice := chaintest.NewActor("alice")
+	plain := fmt.Sprintf(`{"type":"PaymentSigningKeyShelley_ed25519","description":"","cborHex":"5820%x"}`, alice.Key.Seed())
+	s, err := SigningKey([]byte(plain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := New(s, chaintest.Network())
+	if err != nil || w.Address() != alice.Address {
+		t.Fatalf("%v, want %v: %v", w.Address(), alice.Address, err)
+	}
+
+	from, err := New(Secret{Mnemonic: words24}, chaintest.Network(), Enterprise())
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := from.payment.(extendedKey)
+	long := hex.EncodeToString(x.PrivateKey()) + hex.EncodeToString(x.vkey()) + hex.EncodeToString(x.ChainCode())
+	s, err = SigningKey([]byte(`{"type":"PaymentExtendedSigningKeyShelley_ed25519_bip32","cborHex":"5880` + long + `"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w, err = New(s, chaintest.Network()); err != nil || w.Address() != from.Address() {
+		t.Fatalf("%v, want %v: %v", w.Address(), from.Address(), err)
+	}
+	msg := []byte("tally/bind/1 and more")
+	vkey, sig, err := w.SignMessage(msg)
+	if err != nil || !ed25519.Verify(vkey, msg, sig) {
+		t.Errorf("an extended signature does not verify: %v", err)
+	}
+	for name, bad := range map[string]string{
+		"empty":            ``,
+		"no key":           `{}`,
+		"short":            `{"type":"PaymentSigningKeyShelley_ed25519","cborHex":"5801aa"}`,
+		"stake key":        strings.Replace(plain, "Payment", "Stake", 1),
+		"other public key": `{"type":"PaymentExtendedSigningKeyShelley_ed25519_bip32","cborHex":"5880` + long[:128] + strings.Repeat("00", 32) + long[192:] + `"}`,
+	} {
+		if _, err := SigningKey([]byte(bad)); !errors.Is(err, ErrSecret) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys", "wallet.age")
+	pass := func() (string, error) { return "correct horse", nil }
+	s := Secret{Mnemonic: words24, Password: "more"}
+	if err := save(path, s, pass, 10); err != nil {
+		t.Fatal(err)
+	}
+	for p, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
+		if info, err := os.Stat(p); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: mode %v, want %v: %v", p, info.Mode(), want, err)
+		}
+	}
+	if err := save(path, s, pass, 10); !errors.Is(err, ErrExists) {
+		t.Errorf("overwrote a wallet: %v", err)
+	}
+	if got, err := Load(path, pass); err != nil || got.Mnemonic != words24 || got.Password != "more" {
+		t.Errorf("loaded %+v: %v", got, err)
+	}
+	if _, err := Load(path, func() (string, error) { return "wrong", nil }); !errors.Is(err, ErrSecret) {
+		t.Errorf("wrong passphrase: %v", err)
+	}
+	t.Setenv(PassphraseEnv, "correct horse")
+	if _, err := Load(path, FromEnv(func() (string, error) { return "", errors.New("asked") })); err != nil {
+		t.Errorf("passphrase from the environment: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "pass")
+	if err := os.WriteFile(file, []byte("correct horse\r\nrest\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path, FromFile(file)); err != nil {
+		t.Errorf("passphrase from a file: %v", err)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+		t.Errorf("left behind: %v %v", entries, err)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path, pass); !errors.Is(err, ErrExposed) {
+		t.Errorf("a file open to others: %v", err)
+	}
+}
