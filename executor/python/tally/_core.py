@@ -1,0 +1,308 @@
+"""Sessions and operations on plain buffers, with the standard library alone."""
+
+import atexit
+import os
+import struct
+import sys
+import threading
+
+from . import _wire
+from ._arena import ALIGN, Allocator
+from ._errors import CollectiveError
+
+SUM, MEAN, MIN, MAX = range(4)
+DEFAULT_SOCKET = "/run/tally/agent.sock"
+
+
+class Region:
+    """A piece of the arena. free() gives it back; view is a writable memoryview."""
+
+    def __init__(self, session, offset, nbytes):
+        self._session, self.offset, self.nbytes = session, offset, nbytes
+
+    @property
+    def view(self):
+        return memoryview(self._session.arena)[self.offset:self.offset + self.nbytes]
+
+    def free(self):
+        if self._session is not None:
+            self._session._give_back(self.offset)
+            self._session = None
+
+
+class Handle:
+    """An operation under way. wait() finishes it once and is harmless after that."""
+
+    def __init__(self, session, seq, regions, finish):
+        self._session, self._seq, self._regions, self._finish = session, seq, regions, finish
+        self._lock = threading.Lock()
+        self._over, self._error, self.result = False, None, None
+
+    def done(self):
+        with self._lock:
+            return self._over or self._session._link.done(self._seq)
+
+    def wait(self):
+        with self._lock:
+            if not self._over:
+                try:
+                    self._session._link.wait(self._seq)
+                    self.result = self._finish() if self._finish else None
+                except CollectiveError as e:
+                    self._error = e
+                finally:
+                    self._over, self._finish = True, None
+                    for r in self._regions:
+                        r.free()
+                    self._session._forget(self)
+        if self._error is not None:
+            raise self._error
+        return self.result
+
+
+class Session:
+    """One rank of a group: the link to the agent and the arena shared with it."""
+
+    def __init__(self, link):
+        self._link = link
+        self.arena = link.arena
+        self.rank, self.size = link.rank, link.size
+        self.local_rank, self.local_size = link.local_rank, link.local_size
+        self.job = link.job
+        self._allocator = Allocator(link.arena_bytes)
+        self._lock = threading.RLock()
+        self._pending = []
+        # What one operation may take must not depend on this rank's own arena.
+        self.limit = link.arena_bytes
+        sizes = self.allgather(struct.pack("<Q", link.arena_bytes))
+        self.limit = min(struct.unpack("<Q", s)[0] for s in sizes)
+        # The largest operation that still leaves room for another.
+        self.chunk = max(ALIGN, self.limit // 2 // ALIGN * ALIGN)
+
+    def region(self, nbytes):
+        """Reserves nbytes of the arena; finishes operations under way for it if it must."""
+        while True:
+            with self._lock:
+                offset = self._allocator.alloc(nbytes)
+                oldest = self._pending[0] if self._pending else None
+            if offset is not None:
+                return Region(self, offset, nbytes)
+            if oldest is None:
+                raise CollectiveError("no room for %d bytes in an arena of %d" % (nbytes, len(self.arena)))
+            try:
+                oldest.wait()
+            except CollectiveError:
+                pass  # its owner is told when it waits
+
+    def _give_back(self, offset):
+        with self._lock:
+            self._allocator.free(offset)
+
+    def _forget(self, handle):
+        with self._lock:
+            if handle in self._pending:
+                self._pending.remove(handle)
+
+    def start(self, op, regions, finish=None, **command):
+        """Submits a command; regions are freed once finish() has run after it."""
+        try:
+            handle = Handle(self, self._link.submit(op, **command), regions, finish)
+        except CollectiveError:
+            for r in regions:
+                r.free()
+            raise
+        with self._lock:
+            self._pending.append(handle)
+        return handle
+
+    def allreduce_region(self, region, nbytes, op, finish=None):
+        """Starts an allreduce of float32 in place; the region is freed at its end."""
+        return self.start(_wire.ALLREDUCE, [region], finish, reduce=op, src=region.offset, dst=region.offset, nbytes=nbytes)
+
+    def allreduce(self, buffer, op=SUM):
+        """Replaces the float32 values of a writable buffer by their sum (or mean, min, max) over all ranks."""
+        view = flat(buffer)
+        if view.nbytes % 4:
+            raise CollectiveError("allreduce of %d bytes, no multiple of 4" % view.nbytes)
+        for at in range(0, view.nbytes or 1, self.chunk):
+            part = view[at:at + self.chunk]
+            region = self.region(part.nbytes)
+            region.view[:] = part
+
+            def finish():
+                part[:] = region.view
+
+            self.allreduce_region(region, part.nbytes, op, finish).wait()
+
+    def broadcast(self, buffer, root=0):
+        """Replaces the bytes of a writable buffer by the root's."""
+        if not 0 <= root < self.size:
+            raise CollectiveError("broadcast from rank %d of %d" % (root, self.size))
+        view = flat(buffer)
+        for at in range(0, view.nbytes or 1, self.chunk):
+            part = view[at:at + self.chunk]
+            region = self.region(part.nbytes)
+            if self.rank == root:
+                region.view[:] = part
+
+            def finish():
+                if self.rank != root:
+                    part[:] = region.view
+
+            self.start(_wire.BROADCAST, [region], finish, root=root, src=region.offset, nbytes=part.nbytes).wait()
+
+    def allgather(self, data):
+        """Every rank's bytes, in rank order; data has the same length on all of them."""
+        view = flat(data)
+        out = [bytearray() for _ in range(self.size)]
+        step = max(1, self.limit // 2 // (self.size + 1) - ALIGN)
+        for at in range(0, view.nbytes or 1, step):
+            part = view[at:at + step]
+            n = part.nbytes
+            src, dst = self.region(n), self.region(n * self.size)
+            src.view[:] = part
+
+            def finish():
+                for r in range(self.size):
+                    out[r] += dst.view[r * n:(r + 1) * n]
+
+            self.start(_wire.ALLGATHER, [src, dst], finish, src=src.offset, dst=dst.offset, nbytes=n).wait()
+        return [bytes(b) for b in out]
+
+    def allgather_varied(self, data):
+        """Every rank's bytes, in rank order, of any length each."""
+        view = flat(data)
+        lengths = [struct.unpack("<Q", b)[0] for b in self.allgather(struct.pack("<Q", view.nbytes))]
+        padded = bytearray(max(lengths))
+        padded[:view.nbytes] = view
+        return [b[:n] for b, n in zip(self.allgather(padded), lengths)]
+
+    def barrier(self):
+        """Returns when every rank has called it."""
+        self.start(_wire.BARRIER, []).wait()
+
+    def close(self, goodbye=True):
+        self._link.close(goodbye)
+
+
+def flat(buffer):
+    """A buffer's bytes as one flat memoryview."""
+    view = memoryview(buffer)
+    if not view.contiguous:
+        raise CollectiveError("the buffer is not contiguous")
+    return view.cast("B") if view.nbytes else memoryview(bytearray())
+
+
+_lock = threading.RLock()
+_session = None
+_crashed = False
+_hooked = False
+
+
+def _connect():
+    named = os.environ.get("TALLY_SOCKET")
+    path = named or DEFAULT_SOCKET
+    if os.path.exists(path):
+        return _wire.Agent(path)
+    if named:
+        raise CollectiveError("TALLY_SOCKET names %s, and nothing is there" % path)
+    world = os.environ.get("WORLD_SIZE", "1")
+    if world.strip() not in ("", "0", "1"):
+        raise CollectiveError("WORLD_SIZE is %s, but there is no agent at %s" % (world, path))
+    return _wire.Alone()
+
+
+def _watch_for_crash():
+    """An uncaught exception must abort the group, not say goodbye to it."""
+    global _hooked
+    if _hooked:
+        return
+    _hooked = True
+    before = sys.excepthook
+
+    def hook(kind, value, trace):
+        global _crashed
+        _crashed = True
+        before(kind, value, trace)
+
+    sys.excepthook = hook
+    atexit.register(_at_exit)
+
+
+def _at_exit():
+    try:
+        shutdown(goodbye=not _crashed)
+    except CollectiveError as e:
+        print("tally: leaving the group: %s" % e, file=sys.stderr)
+
+
+def init():
+    """Joins the group through this rank's agent, or makes a group of one where there is none."""
+    global _session
+    with _lock:
+        if _session is None:
+            _session = Session(_connect())
+            _watch_for_crash()
+        return _session
+
+
+def shutdown(goodbye=True):
+    """Leaves the group. At the interpreter's exit it is called by itself."""
+    global _session
+    with _lock:
+        s, _session = _session, None
+    if s is not None:
+        s.close(goodbye)
+
+
+def is_initialized():
+    """Whether init() was called and shutdown() was not."""
+    return _session is not None
+
+
+def session():
+    """The session init() made."""
+    s = _session
+    if s is None:
+        raise CollectiveError("call init() first")
+    return s
+
+
+def rank():
+    """This process's place in the group, from 0."""
+    return session().rank
+
+
+def size():
+    """The number of ranks."""
+    return session().size
+
+
+def local_rank():
+    """This rank's place among those on its machine."""
+    return session().local_rank
+
+
+def local_size():
+    """The number of ranks on this machine."""
+    return session().local_size
+
+
+def allreduce(buffer, op=SUM):
+    """See Session.allreduce."""
+    session().allreduce(buffer, op)
+
+
+def broadcast(buffer, root=0):
+    """See Session.broadcast."""
+    session().broadcast(buffer, root)
+
+
+def allgather(data):
+    """See Session.allgather."""
+    return session().allgather(data)
+
+
+def barrier():
+    """See Session.barrier."""
+    session().barrier()

@@ -1,0 +1,139 @@
+"""DistributedOptimizer: any torch optimizer whose gradients are those of all ranks."""
+
+import contextlib
+
+import torch
+
+from . import _core, _tensors
+from ._core import MEAN, SUM
+
+
+class Distributed:
+    """Mixed in before an optimizer's own class; step() first reduces the gradients."""
+
+    _tally_op = MEAN
+    _tally_names = None
+    _tally_skip = False
+    _tally_synchronized = False
+
+    def step(self, closure=None):
+        if closure is not None:
+            def reduced():
+                loss = closure()
+                self.synchronize()
+                return loss
+
+            result = super().step(reduced)
+        else:
+            if not self._tally_skip:
+                self.synchronize()
+            result = super().step()
+        return result
+
+    @contextlib.contextmanager
+    def skip_synchronize(self):
+        """For gradients that synchronize() has already reduced, and that were changed since (clipping)."""
+        self._tally_skip = True
+        try:
+            yield
+        finally:
+            self._tally_skip = False
+
+    def synchronize(self):
+        """Reduces all gradients over the ranks, through one flat buffer in the arena.
+
+        A parameter that has a gradient on some rank gets the reduced one on all,
+        zeros standing for the missing; one that has none anywhere stays without.
+        """
+        session = _core.session()
+        if session.size == 1:
+            return
+        params = [p for group in self.param_groups for p in group["params"] if p.requires_grad]
+        self._tally_check(params)
+        _Reduction(session, params, self._tally_op).run()
+
+    def _tally_check(self, params):
+        for i, p in enumerate(params):
+            if p.grad is None:
+                bad = p.dtype if p.dtype != torch.float32 else None
+            elif p.grad.is_sparse:
+                bad = "sparse"
+            else:
+                bad = p.grad.dtype if p.grad.dtype != torch.float32 else None
+            if bad is not None:
+                name = (self._tally_names or {}).get(id(p), "number %d" % i)
+                raise TypeError("the gradient of parameter %s is %s: DistributedOptimizer reduces dense float32" % (name, bad))
+            if p.grad is not None and not p.grad.is_contiguous():
+                p.grad = p.grad.contiguous()
+
+
+class _Reduction:
+    """One pass: [a flag per parameter | all gradients] in buckets the arena holds."""
+
+    def __init__(self, session, params, op):
+        self.session, self.params, self.op = session, params, op
+        self.flags = torch.tensor([0.0 if p.grad is None else 1.0 for p in params])
+
+    def run(self):
+        sources = [(None, self.flags.numel())] + [(p, p.numel()) for p in self.params]
+        room = self.session.chunk // 4
+        handles, bucket, filled = [], [], 0
+        for index, (_, count) in enumerate(sources):
+            at = 0
+            while at < count:
+                take = min(count - at, room - filled)
+                bucket.append((index, at, take, filled))
+                at, filled = at + take, filled + take
+                if filled == room:
+                    handles.append(self.start(bucket, filled))
+                    bucket, filled = [], 0
+        if bucket:
+            handles.append(self.start(bucket, filled))
+        for h in handles:
+            h.wait()
+
+    def start(self, bucket, count):
+        region = self.session.region(count * 4)
+        flat = _tensors.floats(self.session, region, count)
+        for index, at, take, offset in bucket:
+            into = flat[offset:offset + take]
+            if index == 0:
+                into.copy_(self.flags[at:at + take])
+            elif self.params[index - 1].grad is None:
+                into.zero_()
+            else:
+                into.copy_(self.params[index - 1].grad.detach().view(-1)[at:at + take])
+
+        def finish():
+            for index, at, take, offset in bucket:
+                self.write_back(index, at, flat[offset:offset + take])
+
+        return self.session.allreduce_region(region, count * 4, self.op, finish)
+
+    def write_back(self, index, at, values):
+        if index == 0:
+            self.flags[at:at + values.numel()] = values
+            return
+        p = self.params[index - 1]
+        if p.grad is None:
+            if self.flags[index - 1] == 0:
+                return
+            p.grad = torch.zeros_like(p, memory_format=torch.contiguous_format)
+        p.grad.detach().view(-1)[at:at + values.numel()].copy_(values)
+
+
+def distribute(optimizer, named_parameters=None, op=MEAN, backward_passes_per_step=1):
+    """Gives the optimizer itself the behaviour of Distributed and returns it."""
+    if isinstance(optimizer, Distributed):
+        raise ValueError("this optimizer is distributed already")
+    if "step" in optimizer.__dict__:
+        raise ValueError("something has replaced this optimizer's step(): make the learning rate scheduler after DistributedOptimizer")
+    if op not in (MEAN, SUM):
+        raise ValueError("gradients are averaged or summed: op must be Average or Sum")
+    if backward_passes_per_step < 1:
+        raise ValueError("backward_passes_per_step must be at least 1")
+    own = optimizer.__class__
+    optimizer.__class__ = type("Distributed" + own.__name__, (Distributed, own), {})
+    optimizer._tally_op = op
+    optimizer._tally_names = {id(p): name for name, p in named_parameters or []}
+    return optimizer

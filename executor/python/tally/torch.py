@@ -1,0 +1,160 @@
+"""Collectives for PyTorch under Horovod's names: import tally.torch as hvd.
+
+Results are not differentiable: gradients flow through DistributedOptimizer.
+Objects travel as plain data and tensors only, never as code.
+"""
+
+import torch as _torch
+
+from . import _core, _optimizer, _tensors
+from ._core import CollectiveError, barrier, is_initialized, local_rank, local_size, rank, shutdown, size
+from ._tensors import allgather_object, parameter_hash
+
+__all__ = [
+    "Average", "CollectiveError", "Compression", "DistributedOptimizer", "Max", "Min", "Sum",
+    "allgather", "allgather_object", "allreduce", "allreduce_", "allreduce_async", "allreduce_async_",
+    "barrier", "broadcast", "broadcast_", "broadcast_object", "broadcast_optimizer_state",
+    "broadcast_parameters", "cross_rank", "cross_size", "grouped_allreduce", "init", "is_initialized",
+    "local_rank", "local_size", "parameter_hash", "poll", "rank", "shutdown", "size", "synchronize",
+]
+
+Average, Sum, Min, Max = _core.MEAN, _core.SUM, _core.MIN, _core.MAX
+
+
+class Compression:
+    """What gradients travel as. Only none: float32 as they are."""
+
+    class none:
+        """No compression."""
+
+        @staticmethod
+        def compress(tensor):
+            return tensor, None
+
+        @staticmethod
+        def decompress(tensor, ctx):
+            return tensor
+
+
+def init():
+    """Joins the group, or makes a group of one where there is no agent."""
+    _core.init()
+
+
+def cross_rank():
+    """This machine's place among the group's machines (all have as many ranks)."""
+    return rank() // local_size()
+
+
+def cross_size():
+    """The number of machines."""
+    return size() // local_size()
+
+
+def _op(average, op):
+    if average is not None:
+        if op is not None:
+            raise ValueError("give op or average, not both")
+        return Average if average else Sum
+    op = Average if op is None else op
+    if op not in (Average, Sum, Min, Max):
+        raise ValueError("unknown reduction %r" % (op,))
+    return op
+
+
+def _compression(compression):
+    if compression is not Compression.none:
+        raise ValueError("only Compression.none is offered")
+
+
+def allreduce_async_(tensor, average=None, name=None, op=None, prescale_factor=1.0, postscale_factor=1.0):
+    """Starts to replace a tensor by its reduction over all ranks."""
+    return _tensors.start_allreduce(tensor, tensor, _op(average, op), prescale_factor, postscale_factor)
+
+
+def allreduce_async(tensor, average=None, name=None, op=None, prescale_factor=1.0, postscale_factor=1.0):
+    """Starts a reduction into a new tensor."""
+    out = _torch.empty_like(tensor.detach())
+    return _tensors.start_allreduce(tensor, out, _op(average, op), prescale_factor, postscale_factor)
+
+
+def allreduce_(tensor, average=None, name=None, op=None, prescale_factor=1.0, postscale_factor=1.0):
+    """Replaces a tensor by its reduction over all ranks."""
+    return synchronize(allreduce_async_(tensor, average, name, op, prescale_factor, postscale_factor))
+
+
+def allreduce(tensor, average=None, name=None, compression=Compression.none, op=None, prescale_factor=1.0, postscale_factor=1.0):
+    """The reduction over all ranks: Average unless op says otherwise."""
+    _compression(compression)
+    return synchronize(allreduce_async(tensor, average, name, op, prescale_factor, postscale_factor))
+
+
+def grouped_allreduce(tensors, average=None, name=None, compression=Compression.none, op=None):
+    """The reductions of several tensors, as one operation where all are float32 and fit."""
+    _compression(compression)
+    tensors = list(tensors)
+    limit = _core.session().chunk // 4
+    if sum(t.numel() for t in tensors) > limit or any(t.dtype != _torch.float32 or t.is_sparse for t in tensors):
+        return [synchronize(h) for h in [allreduce_async(t, average, None, op) for t in tensors]]
+    if not tensors:
+        return []
+    flat = allreduce_(_torch.cat([_tensors.on_cpu(t).reshape(-1) for t in tensors]), average, None, op)
+    parts = flat.split([t.numel() for t in tensors])
+    return [p.reshape(t.shape).to(t.device, copy=True) for p, t in zip(parts, tensors)]
+
+
+def synchronize(handle):
+    """Waits for an operation and gives its result."""
+    return handle.wait()
+
+
+def poll(handle):
+    """Whether synchronize() would return at once."""
+    return handle.done()
+
+
+def allgather(tensor, name=None):
+    """The ranks' tensors one after another along the first dimension."""
+    return _tensors.gather(tensor)
+
+
+def broadcast_(tensor, root_rank, name=None):
+    """Replaces a tensor by the root's, bit for bit."""
+    return _tensors.broadcast_in_place(tensor, root_rank)
+
+
+def broadcast(tensor, root_rank, name=None):
+    """The root's tensor."""
+    return broadcast_(tensor.detach().clone(), root_rank)
+
+
+def broadcast_parameters(params, root_rank=0):
+    """Replaces all tensors of a state_dict, or of (name, tensor) pairs, by the root's."""
+    if hasattr(params, "items"):
+        params = sorted(params.items())
+    for _, p in params:
+        if isinstance(p, _torch.Tensor):
+            broadcast_(p, root_rank)
+
+
+def broadcast_object(obj, root_rank=0, name=None):
+    """The root's object: plain data and tensors."""
+    return _tensors.broadcast_object(obj, root_rank)
+
+
+def broadcast_optimizer_state(optimizer, root_rank=0):
+    """Gives every rank the root's optimizer state and hyperparameters."""
+    mine = rank() == root_rank
+    state = _tensors.broadcast_object(optimizer.state_dict() if mine else None, root_rank)
+    if not mine:
+        optimizer.load_state_dict(state)
+
+
+def DistributedOptimizer(optimizer, named_parameters=None, compression=Compression.none, backward_passes_per_step=1, op=Average):
+    """The optimizer itself, whose step() first reduces all gradients over the ranks.
+
+    With backward_passes_per_step > 1, call step() after that many backward passes:
+    their gradients add up, as torch does it, and are reduced once.
+    """
+    _compression(compression)
+    return _optimizer.distribute(optimizer, named_parameters, op, backward_passes_per_step)
