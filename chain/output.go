@@ -1,5 +1,10 @@
 package chain
 
+import (
+	"bytes"
+	"fmt"
+)
+
 // Encode is o in the ledger's format (Babbage's map form, canonical): what counts for its minimum and its size.
 func (o Output) Encode() []byte { return o.append(nil) }
 
@@ -20,6 +25,19 @@ func (o Output) append(b []byte) []byte {
 		b = appendEncoded(appendUint(b, 3), appendBytes(appendUint(appendArray(nil, 2), 3), o.Script))
 	}
 	return b
+}
+
+// DecodeOutput reads what Encode wrote, and nothing after it. ErrMalformed otherwise.
+func DecodeOutput(b []byte) (Output, error) {
+	if len(b) > MaxTxBytes {
+		return Output{}, fmt.Errorf("output of %d bytes: %w", len(b), ErrMalformed)
+	}
+	r := reader{b: bytes.Clone(b)}
+	o := r.output()
+	if err := r.end(); err != nil {
+		return Output{}, fmt.Errorf("output: %w", err)
+	}
+	return o, nil
 }
 
 // Encode is v in the ledger's format: what counts for the largest value of an output.

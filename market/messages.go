@@ -48,16 +48,58 @@ func (r Refusal) Validate() error {
 // key witnesses (scripts and redeemers are there, as the provider needs them to evaluate it).
 type TermsProposal struct {
 	Reservation ReservationID `json:"reservation"`
-	Terms       []byte        `json:"terms"` // Terms.Encode
-	Tx          []byte        `json:"tx"`    // CBOR
+	Terms       []byte        `json:"terms"`  // Terms.Encode
+	Tx          []byte        `json:"tx"`     // CBOR
+	Inputs      []Resolved    `json:"inputs"` // what its inputs, collateral and references hold, as the requester knows them
 }
 
-func (p TermsProposal) limit() int { return MaxTermsBytes + maxTx + 256 }
+// Resolved is an output that a transaction spends or reads, in the ledger's format (chain.Output.Encode).
+type Resolved struct {
+	Ref    chain.OutRef `json:"ref"`
+	Output []byte       `json:"output"`
+}
+
+// ResolvedOf writes outputs for a proposal.
+func ResolvedOf(utxos []chain.UTxO) []Resolved {
+	rs := make([]Resolved, len(utxos))
+	for i, u := range utxos {
+		rs[i] = Resolved{u.Ref, u.Encode()}
+	}
+	return rs
+}
+
+// UTxOs reads what ResolvedOf wrote. ErrMalformed: something else is there.
+func (p TermsProposal) UTxOs() ([]chain.UTxO, error) {
+	us := make([]chain.UTxO, len(p.Inputs))
+	for i, r := range p.Inputs {
+		o, err := chain.DecodeOutput(r.Output)
+		if err != nil {
+			return nil, malformed("proposal: output %s: %v", r.Ref, err)
+		}
+		us[i] = chain.UTxO{Ref: r.Ref, Output: o}
+	}
+	return us, nil
+}
+
+// Bounds of a proposal's resolved outputs: two of them hold the scripts, the rest are coins.
+const (
+	maxResolved      = 256
+	maxResolvedBytes = 128 << 10
+)
+
+func (p TermsProposal) limit() int { return MaxTermsBytes + maxTx + maxResolvedBytes + maxResolved*80 + 256 }
 
 // Validate checks p's form; DecodeTerms checks the terms.
 func (p TermsProposal) Validate() error {
 	if len(p.Terms) == 0 || len(p.Terms) > MaxTermsBytes || len(p.Tx) == 0 || len(p.Tx) > maxTx {
 		return malformed("proposal: terms of %d bytes, transaction of %d", len(p.Terms), len(p.Tx))
+	}
+	size := 0
+	for _, r := range p.Inputs {
+		size += len(r.Output)
+	}
+	if len(p.Inputs) > maxResolved || size > maxResolvedBytes {
+		return malformed("proposal: %d resolved outputs of %d bytes", len(p.Inputs), size)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func someMessages(tb testing.TB) []Message {
 	}
 	return []Message{
 		testRequest(req), Refusal{RefusedBusy, "both slots are taken until 12:00"},
-		TermsProposal{ReservationID{1}, terms, []byte{0x84}}, Witness{ReservationID{1}, chain.TxID{2}, p.vkey(), make([]byte, 64)},
+		TermsProposal{ReservationID{1}, terms, []byte{0x84}, ResolvedOf([]chain.UTxO{{Output: chain.Output{Address: req.addr, Value: chain.Coins(5)}}})}, Witness{ReservationID{1}, chain.TxID{2}, p.vkey(), make([]byte, 64)},
 		Release{ReservationID{1}}, Locked{ReservationID{1}, JobID{2}, chain.TxID{3}}, Ack{}, StatusRequest{JobID{4}}, ResultRequest{JobID{4}},
 		JobStatus{JobID{4}, PhaseRunning, "", []ShardStatus{{
 			Index: 1, Phase: PhaseRunning, Started: testNow, ExitCode: -1, Message: "line\nline", Metrics: []string{`{"step":1}`}, Traffic: []Traffic{{0, 1, 2}},
