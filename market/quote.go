@@ -165,10 +165,15 @@ func SignQuote(q Quote, key crypto.PrivKey) ([]byte, error) {
 	return seal(domainQuote, q, key, q.Provider)
 }
 
+// ReadQuote reads a quote and checks its signature, and nothing about what it answers: for the provider's own.
+func ReadQuote(data []byte) (Quote, error) {
+	return unseal(domainQuote, data, func(q Quote) peer.ID { return q.Provider })
+}
+
 // OpenQuote reads the answer to request r that was sent to the maker of offer o, and compares it with both: nothing
 // may be worse than was posted. Errors as OpenOffer's, and ErrOtherRequest.
 func OpenQuote(data []byte, now chain.Time, r QuoteRequest, o Offer) (Quote, error) {
-	q, err := unseal(domainQuote, data, func(q Quote) peer.ID { return q.Provider })
+	q, err := ReadQuote(data)
 	if err != nil {
 		return Quote{}, err
 	}

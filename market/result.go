@@ -108,7 +108,7 @@ func SignResult(r Result, key crypto.PrivKey) ([]byte, error) {
 // OpenResult reads a signed result and checks that it is that provider's, for that job and those terms, and about
 // exactly the shards of its lot. Errors: ErrTooLarge, ErrMalformed, ErrSignature, ErrOtherPeer, ErrOtherRequest.
 func OpenResult(data []byte, job JobID, t Terms, from peer.ID) (Result, error) {
-	r, err := openResult(data)
+	r, err := ReadResult(data)
 	if err != nil {
 		return Result{}, err
 	}
@@ -133,7 +133,8 @@ func OpenResult(data []byte, job JobID, t Terms, from peer.ID) (Result, error) {
 	return r, nil
 }
 
-func openResult(data []byte) (Result, error) {
+// ReadResult reads a result and checks its signature, and nothing about what it answers.
+func ReadResult(data []byte) (Result, error) {
 	return unseal(domainResult, data, func(r Result) peer.ID { return r.Provider })
 }
 
