@@ -126,3 +126,22 @@ func TestWithdrawZero(t *testing.T) {
 	wants(t, c, withdraw(1), "WithdrawalsNotInRewardsCERTS")
 	c.accepted(t, withdraw(0))
 }
+
+// TestChained submits payments each of which spends the one before, without waiting for blocks.
+func TestChained(t *testing.T) {
+	alice, bob := newKey(1), newKey(2)
+	node := start(t, t.TempDir(), "--fund", fund(alice))
+	c := dial(t, node.announcement)
+	in := wallet(t, c, alice)
+	var last []byte
+	for range 100 {
+		if last != nil {
+			if err := c.submit(last); err != nil {
+				t.Fatal(err)
+			}
+		}
+		last = pay(c, alice, in, bob.address(), 1_000_000).bytes(t)
+		in = output{txID(t, last), 0, in.lovelace - 1_000_000 - plainFee, true}
+	}
+	c.accepted(t, last)
+}

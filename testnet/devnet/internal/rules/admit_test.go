@@ -18,7 +18,8 @@ func minimal(t testing.TB) []byte {
 			2: 200_000,
 			8: 5,
 		},
-		map[uint]any{}, true, nil,
+		map[uint]any{},
+		true, nil,
 	})
 	if err != nil {
 		t.Fatal(err)
