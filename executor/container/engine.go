@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"strings"
+	"syscall"
 
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
@@ -81,6 +84,8 @@ func EngineError(doing string, err error) error {
 	case errors.Is(err, fs.ErrPermission), strings.Contains(err.Error(), "permission denied while trying to connect"):
 		return fmt.Errorf("%s: %w: its socket may not be opened by this user; type: sudo usermod -aG docker $USER, then log in again (%w)",
 			doing, executor.ErrEngineUnavailable, err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("%s: %w: it hung up (%w)", doing, executor.ErrEngineUnavailable, err)
 	case client.IsErrConnectionFailed(err):
 		return fmt.Errorf("%s: %w: nothing answers; on Debian type: sudo apt-get install -y docker.io && sudo service docker start (%w)",
 			doing, executor.ErrEngineUnavailable, err)

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -107,7 +108,19 @@ func TestSandbox(t *testing.T) {
 			t.Errorf("device %s", d)
 		}
 	}
+	expect("visible GPUs", r.VisibleGPU, "void")
 	checkMounts(t, r)
+	checkCgroup(t, r)
+}
+
+// checkCgroup wants one CPU, and no swap beyond 128 MiB, of whichever version of control groups there is.
+func checkCgroup(t *testing.T, r probe.Report) {
+	t.Helper()
+	v1 := map[string]string{"cpu.cfs_quota_us": "100000", "cpu.cfs_period_us": "100000", "memory.memsw.limit_in_bytes": "134217728"}
+	v2 := map[string]string{"cpu.max": "100000 100000", "memory.swap.max": "0"}
+	if !maps.Equal(r.Cgroup, v1) && !maps.Equal(r.Cgroup, v2) {
+		t.Errorf("control group %v; want %v or %v", r.Cgroup, v1, v2)
+	}
 }
 
 // checkMounts compares the file systems of the host that a task sees with the list of those meant.

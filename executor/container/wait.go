@@ -65,6 +65,10 @@ func (r *Runtime) watch(ctx context.Context, c container.InspectResponse, p prom
 		case <-done:
 			return why, nil
 		case err := <-failed:
+			// The engine may have ended the task itself, as it does when it is shut down.
+			if again, inspectErr := r.cli.ContainerInspect(ctx, c.ID); inspectErr == nil && ended(again.State) {
+				return why, nil
+			}
 			return why, EngineError("wait for container "+c.ID, err)
 		case <-deadline.C:
 			end = executor.ReasonTimeout

@@ -13,6 +13,8 @@ type Report struct {
 	Writable   map[string]bool  // could a file be created there
 	Ulimits    []ReportLimit
 	Devices    []string
+	Cgroup     map[string]string // the limits of its control group, by file name
+	VisibleGPU string            // NVIDIA_VISIBLE_DEVICES
 
 	MountError, UnshareError, SetuidError, DialError string
 }

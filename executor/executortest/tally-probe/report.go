@@ -6,12 +6,19 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/tallycompute/tally/executor/executortest/probe"
 )
+
+// cgroupFiles hold limits, first in version 1 of control groups, then in version 2.
+var cgroupFiles = []string{
+	"cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us", "memory/memory.memsw.limit_in_bytes",
+	"cpu.max", "memory.swap.max",
+}
 
 // report looks at the process's own surroundings and tries what must not work.
 func report() probe.Report {
@@ -54,6 +61,13 @@ func report() probe.Report {
 	devices, _ := os.ReadDir("/dev")
 	for _, d := range devices {
 		r.Devices = append(r.Devices, d.Name())
+	}
+	r.VisibleGPU = os.Getenv("NVIDIA_VISIBLE_DEVICES")
+	r.Cgroup = map[string]string{}
+	for _, file := range cgroupFiles {
+		if value, err := os.ReadFile("/sys/fs/cgroup/" + file); err == nil {
+			r.Cgroup[path.Base(file)] = strings.TrimSpace(string(value))
+		}
 	}
 	r.MountError = errorText(syscall.Mount("none", "/tmp", "tmpfs", 0, ""))
 	r.UnshareError = errorText(syscall.Unshare(syscall.CLONE_NEWUSER))
