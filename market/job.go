@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"regexp"
 	"strings"
+
+	"github.com/tallycompute/tally/executor"
 )
 
 // Kind is what a job is for; it sets defaults and whether its shards talk to each other.
@@ -145,20 +147,9 @@ func (j Job) Task(image ImageDigest) Task {
 }
 
 // ImageDigest is an image's config digest, "sha256:" and 64 lower-case hex digits: the id an engine lists it by.
-type ImageDigest string
+type ImageDigest = executor.ImageDigest
 
-var imageDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-
-// Valid says whether d has the form of a config digest.
-func (d ImageDigest) Valid() bool { return imageDigest.MatchString(string(d)) }
-
-// String is d, short enough for a sentence.
-func (d ImageDigest) String() string {
-	if d.Valid() {
-		return string(d[:19])
-	}
-	return string(d)
-}
+func isDigest(d ImageDigest) bool { return d.Validate() == nil }
 
 var (
 	jobName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)

@@ -145,7 +145,7 @@ func (r *reader) image(n *yaml.Node, path string) string {
 		r.fail(n, path, "%q holds white space; want a tag or sha256:…", s)
 	case strings.Contains(s, "@"):
 		r.fail(n, path, "%q names a registry's manifest; give the image's tag on this machine, or its config digest (docker image inspect --format '{{.Id}}' IMAGE)", s)
-	case strings.HasPrefix(s, "sha256:") && !ImageDigest(s).Valid():
+	case strings.HasPrefix(s, "sha256:") && !isDigest(ImageDigest(s)):
 		r.fail(n, path, "%q: a config digest has 64 lower-case hex digits after sha256:", s)
 	}
 	return s

@@ -214,7 +214,7 @@ func unfit(n Needs, o Offer) (why []Reason) {
 	if err := checkTime("the offer", o.Issued, o.Expires, n.Now); err != nil {
 		add(true, ReasonTime, "%v", err)
 	}
-	add(!slices.Contains(o.Images, n.Image), ReasonImage, "does not have image %s", n.Image)
+	add(!slices.Contains(o.Images, n.Image), ReasonImage, "does not have image %.19s", n.Image)
 	c, r := o.Capacity, n.Resources
 	add(c.MilliCPU < r.MilliCPU, ReasonCPUs, "%s CPUs < %s wanted", cores(c.MilliCPU), cores(r.MilliCPU))
 	add(c.MemoryMiB < r.MemoryMiB, ReasonMemory, "memory %d MiB < %d MiB wanted", c.MemoryMiB, r.MemoryMiB)

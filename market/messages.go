@@ -87,7 +87,9 @@ const (
 	maxResolvedBytes = 128 << 10
 )
 
-func (p TermsProposal) limit() int { return MaxTermsBytes + maxTx + maxResolvedBytes + maxResolved*80 + 256 }
+func (p TermsProposal) limit() int {
+	return MaxTermsBytes + maxTx + maxResolvedBytes + maxResolved*80 + 256
+}
 
 // Validate checks p's form; DecodeTerms checks the terms.
 func (p TermsProposal) Validate() error {

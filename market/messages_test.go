@@ -17,9 +17,15 @@ func someMessages(tb testing.TB) []Message {
 		tb.Fatal(err)
 	}
 	return []Message{
-		testRequest(req), Refusal{RefusedBusy, "both slots are taken until 12:00"},
-		TermsProposal{ReservationID{1}, terms, []byte{0x84}, ResolvedOf([]chain.UTxO{{Output: chain.Output{Address: req.addr, Value: chain.Coins(5)}}})}, Witness{ReservationID{1}, chain.TxID{2}, p.vkey(), make([]byte, 64)},
-		Release{ReservationID{1}}, Locked{ReservationID{1}, JobID{2}, chain.TxID{3}}, Ack{}, StatusRequest{JobID{4}}, ResultRequest{JobID{4}},
+		testRequest(req),
+		Refusal{RefusedBusy, "both slots are taken until 12:00"},
+		TermsProposal{ReservationID{1}, terms, []byte{0x84}, ResolvedOf([]chain.UTxO{{Output: chain.Output{Address: req.addr, Value: chain.Coins(5)}}})},
+		Witness{ReservationID{1}, chain.TxID{2}, p.vkey(), make([]byte, 64)},
+		Release{ReservationID{1}},
+		Locked{ReservationID{1}, JobID{2}, chain.TxID{3}},
+		Ack{},
+		StatusRequest{JobID{4}},
+		ResultRequest{JobID{4}},
 		JobStatus{JobID{4}, PhaseRunning, "", []ShardStatus{{
 			Index: 1, Phase: PhaseRunning, Started: testNow, ExitCode: -1, Message: "line\nline", Metrics: []string{`{"step":1}`}, Traffic: []Traffic{{0, 1, 2}},
 		}}},
@@ -46,11 +52,18 @@ func TestMessagesRoundTrip(t *testing.T) {
 
 func TestMessagesRefused(t *testing.T) {
 	for _, m := range []Message{
-		Refusal{"", "x"}, Refusal{"x", "\x1b[31m"}, Refusal{"x", strings.Repeat("x", 2000)}, TermsProposal{}, TermsProposal{Terms: []byte{1}, Tx: make([]byte, maxTx+1)},
-		Witness{VKey: make([]byte, 31), Signature: make([]byte, 64)}, JobStatus{Phase: "napping"},
+		Refusal{"", "x"},
+		Refusal{"x", "\x1b[31m"},
+		Refusal{"x", strings.Repeat("x", 2000)},
+		TermsProposal{},
+		TermsProposal{Terms: []byte{1}, Tx: make([]byte, maxTx+1)},
+		Witness{VKey: make([]byte, 31), Signature: make([]byte, 64)},
+		JobStatus{Phase: "napping"},
 		JobStatus{Phase: PhaseDone, Shards: []ShardStatus{{Phase: PhaseDone}, {Phase: PhaseDone}}},
 		JobStatus{Phase: PhaseDone, Shards: []ShardStatus{{Phase: PhaseDone, Metrics: make([]string, MaxMetrics+1)}}},
-		Signed{"will", []byte{1}}, Signed{SignedOffer, nil}, QuoteRequest{},
+		Signed{"will", []byte{1}},
+		Signed{SignedOffer, nil},
+		QuoteRequest{},
 	} {
 		body, err := encMode.Marshal(m)
 		if err != nil {

@@ -132,7 +132,7 @@ func (o Offer) Validate() error {
 		}
 	}
 	for _, d := range o.Images {
-		if !d.Valid() {
+		if !isDigest(d) {
 			return bad("image %.80q is no config digest", string(d))
 		}
 	}

@@ -36,7 +36,7 @@ func (q QuoteRequest) Validate() error {
 		return malformed("quote request: version %d", q.Version)
 	case !jobName.MatchString(q.Name) || q.Kind != Training && q.Kind != Inference && q.Kind != General:
 		return malformed("quote request: name %.80q, kind %.80q", q.Name, string(q.Kind))
-	case !q.Image.Valid():
+	case !isDigest(q.Image):
 		return malformed("quote request: image %.80q", string(q.Image))
 	case q.Shards == 0 || q.Shards > MaxShards || q.Review <= 0 || q.Review > maxRun:
 		return malformed("quote request: %d shards, review window of %s", q.Shards, q.Review)

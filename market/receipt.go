@@ -36,7 +36,7 @@ func (r Receipt) Validate() error {
 // SignReceipt signs r with the requester's key.
 func SignReceipt(r Receipt, key crypto.PrivKey) ([]byte, error) {
 	r.Version = 1
-	if _, err := openResult(r.Result); err != nil {
+	if _, err := ReadResult(r.Result); err != nil {
 		return nil, err
 	}
 	return seal(domainReceipt, r, key, r.Requester)
@@ -49,7 +49,7 @@ func OpenReceipt(data []byte) (Receipt, Result, error) {
 	if err != nil {
 		return Receipt{}, Result{}, err
 	}
-	res, err := openResult(r.Result)
+	res, err := ReadResult(r.Result)
 	if err != nil {
 		return Receipt{}, Result{}, fmt.Errorf("receipt: %w", err)
 	}

@@ -81,7 +81,7 @@ func (r Resources) validate() error {
 
 func (t Task) validate() error {
 	switch {
-	case !t.Image.Valid():
+	case !isDigest(t.Image):
 		return malformed("image %.80q is no config digest", string(t.Image))
 	case t.Command == "" || len(t.Command) > maxCommand || strings.Contains(t.Command, "\x00"):
 		return malformed("command of %d bytes", len(t.Command))
