@@ -24,7 +24,12 @@ func (ix *Index) undo(ctx context.Context, p chain.Point) error {
 	if err != nil {
 		return err
 	}
-	pruned := tip.seq-int64(ix.cfg.K) > max(to, 0)
+	pruned := false
+	if to == 0 {
+		if pruned, err = ix.pruned(ctx); err != nil {
+			return err
+		}
+	}
 	if to < 0 || pruned {
 		why := fmt.Sprintf("the chain rolled back to slot %d, which is not kept", p.Slot)
 		if err := ix.reset(ctx, why); err != nil || p == ix.cfg.Base.Point {
@@ -65,6 +70,16 @@ func (ix *Index) seqOf(ctx context.Context, p chain.Point) (int64, error) {
 		return -1, fmt.Errorf("looking for slot %d: %w", p.Slot, ErrDatabase)
 	}
 	return seq, nil
+}
+
+// pruned says whether blocks next to the base are gone: it cannot be rolled back to. Other blocks can be as long as they
+// are there.
+func (ix *Index) pruned(ctx context.Context) (bool, error) {
+	var lowest sql.NullInt64
+	if err := ix.db.QueryRowContext(ctx, "SELECT min(seq) FROM blocks WHERE seq > 0").Scan(&lowest); err != nil {
+		return false, fmt.Errorf("reading blocks: %w: %w", ErrDatabase, err)
+	}
+	return lowest.Int64 > 1, nil
 }
 
 // points are where to look for our chain in the source's, newest first: the tip, then ever farther back, then the base.

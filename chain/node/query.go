@@ -14,8 +14,8 @@ import (
 	"github.com/tallycompute/tally/chain"
 )
 
-// view runs f on one state of the ledger, the tip's: what f asks is consistent.
-func (n *Node) view(ctx context.Context, what string, f func(*localstatequery.Client) error) error {
+// view runs f on one state of the ledger, that of the tip: what f asks is consistent.
+func (n *Node) view(ctx context.Context, what string, f func(q *localstatequery.Client, tip chain.Point) error) error {
 	return n.exchange(ctx, what, true, func(s *session) error {
 		q := s.conn.LocalStateQuery()
 		if q == nil {
@@ -24,7 +24,17 @@ func (n *Node) view(ctx context.Context, what string, f func(*localstatequery.Cl
 		if err := q.Client.AcquireVolatileTip(); err != nil {
 			return err
 		}
-		if err := f(q.Client); err != nil {
+		// Asked first because its answer orders the library's memory: the library notes that it has acquired a state only
+		// after it has said so.
+		at, err := q.Client.GetChainPoint()
+		if err != nil {
+			return err
+		}
+		tip, err := fromPoint(*at)
+		if err != nil {
+			return err
+		}
+		if err := f(q.Client, tip); err != nil {
 			return err
 		}
 		return q.Client.Release()
@@ -33,7 +43,7 @@ func (n *Node) view(ctx context.Context, what string, f func(*localstatequery.Cl
 
 // Params are the protocol parameters in force at the tip. The node must be in the Conway era.
 func (n *Node) Params(ctx context.Context) (p chain.Params, err error) {
-	err = n.view(ctx, "asking for protocol parameters", func(q *localstatequery.Client) error {
+	err = n.view(ctx, "asking for protocol parameters", func(q *localstatequery.Client, _ chain.Point) error {
 		pp, err := q.GetCurrentProtocolParams()
 		if err != nil {
 			return err
@@ -52,7 +62,7 @@ func (n *Node) Params(ctx context.Context) (p chain.Params, err error) {
 
 // Clock is the network's start and eras, with the horizon the node has at its tip.
 func (n *Node) Clock(ctx context.Context) (c chain.Clock, err error) {
-	err = n.view(ctx, "asking for the clock", func(q *localstatequery.Client) error {
+	err = n.view(ctx, "asking for the clock", func(q *localstatequery.Client, _ chain.Point) error {
 		start, err := q.GetSystemStart()
 		if err != nil {
 			return err
@@ -120,13 +130,9 @@ func milliseconds(v any) (int64, error) {
 
 // Tip is the last block of the node's chain; the zero Point before the first.
 func (n *Node) Tip(ctx context.Context) (p chain.Point, err error) {
-	err = n.view(ctx, "asking for the tip", func(q *localstatequery.Client) error {
-		tip, err := q.GetChainPoint()
-		if err != nil {
-			return err
-		}
-		p, err = fromPoint(*tip)
-		return err
+	err = n.view(ctx, "asking for the tip", func(_ *localstatequery.Client, tip chain.Point) error {
+		p = tip
+		return nil
 	})
 	return p, err
 }
@@ -138,7 +144,7 @@ func (n *Node) UTxOs(ctx context.Context, a chain.Address) (us []chain.UTxO, err
 	if err != nil {
 		return nil, fmt.Errorf("address %s: %w: %w", a, chain.ErrMalformed, err)
 	}
-	err = n.view(ctx, "asking for the outputs of "+a.String(), func(q *localstatequery.Client) error {
+	err = n.view(ctx, "asking for the outputs of "+a.String(), func(q *localstatequery.Client, _ chain.Point) error {
 		us = nil
 		r, err := q.GetUTxOByAddress([]ledger.Address{la})
 		if err != nil {
