@@ -9,8 +9,9 @@ import (
 // GateOptions describe the container's side of one rank.
 type GateOptions struct {
 	// Dir is an existing directory that will hold the socket and nothing else; it
-	// is what the container mounts, read-only. The socket itself may be opened by
-	// any user, since the container's is not ours: keep Dir's parent private.
+	// is what the container mounts, read-only. NewGate lets any user pass through
+	// it (0711) to the socket (0666), since the container's user is not ours: keep
+	// Dir's parent private.
 	Dir string
 	// Socket is the socket's name in Dir (default "agent.sock").
 	Socket string

@@ -45,9 +45,11 @@ func NewGate(o GateOptions) (*Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening for the container: %w", err)
 	}
-	if err := os.Chmod(path, 0o666); err != nil {
-		_ = l.Close()
-		return nil, fmt.Errorf("opening the socket to the container's user: %w", err)
+	for name, mode := range map[string]os.FileMode{o.Dir: 0o711, path: 0o666} {
+		if err := os.Chmod(name, mode); err != nil {
+			_ = l.Close()
+			return nil, fmt.Errorf("opening the socket to the container's user: %w", err)
+		}
 	}
 	a, err := newArena(o.ArenaBytes)
 	if err != nil {

@@ -67,3 +67,13 @@ func TestPythonCrashAbortsTheGroup(t *testing.T) {
 	})
 	w.drop()
 }
+
+// TestPythonUnitTests runs the SDK's own tests.
+func TestPythonUnitTests(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "python3", "-m", "unittest", "discover", "-s", "tests", "-t", ".")
+	cmd.Dir = "../python"
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}

@@ -202,7 +202,13 @@ _hooked = False
 def _connect():
     named = os.environ.get("TALLY_SOCKET")
     path = named or DEFAULT_SOCKET
-    if os.path.exists(path):
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        pass
+    except OSError as e:
+        raise CollectiveError("the agent's socket cannot be reached: %s" % e) from e
+    else:
         return _wire.Agent(path)
     if named:
         raise CollectiveError("TALLY_SOCKET names %s, and nothing is there" % path)

@@ -2,7 +2,6 @@
 
 import ctypes
 import hashlib
-import io
 import math
 import struct
 
@@ -134,38 +133,6 @@ def gather(tensor):
     parts = session.allgather_varied(memory(mine))
     data = b"".join(parts)
     return from_bytes(data, mine.dtype, (len(data) // row,) + rest).to(tensor.device)
-
-
-def pack(obj):
-    """An object as bytes: plain data and tensors only."""
-    out = io.BytesIO()
-    torch.save(obj, out)
-    return out.getvalue()
-
-
-def unpack(data):
-    """What pack() packed. Code never comes from another rank: its machine is a stranger's."""
-    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-
-
-def broadcast_object(obj, root=0):
-    """The root's object on every rank."""
-    session = _core.session()
-    if session.size == 1:
-        return obj
-    data = bytearray(pack(obj)) if session.rank == root else None
-    length = bytearray(struct.pack("<Q", len(data) if data is not None else 0))
-    session.broadcast(length, root)
-    if data is None:
-        data = bytearray(struct.unpack("<Q", length)[0])
-    session.broadcast(data, root)
-    return obj if session.rank == root else unpack(bytes(data))
-
-
-def allgather_object(obj):
-    """Every rank's object, in rank order."""
-    session = _core.session()
-    return [obj if r == session.rank else unpack(d) for r, d in enumerate(session.allgather_varied(pack(obj)))]
 
 
 def parameter_hash(model):

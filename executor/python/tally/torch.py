@@ -6,9 +6,9 @@ Objects travel as plain data and tensors only, never as code.
 
 import torch as _torch
 
-from . import _core, _optimizer, _tensors
+from . import _core, _objects, _optimizer, _tensors
 from ._core import CollectiveError, barrier, is_initialized, local_rank, local_size, rank, shutdown, size
-from ._tensors import allgather_object, parameter_hash
+from ._tensors import parameter_hash
 
 __all__ = [
     "Average", "CollectiveError", "Compression", "DistributedOptimizer", "Max", "Min", "Sum",
@@ -139,13 +139,18 @@ def broadcast_parameters(params, root_rank=0):
 
 def broadcast_object(obj, root_rank=0, name=None):
     """The root's object: plain data and tensors."""
-    return _tensors.broadcast_object(obj, root_rank)
+    return _objects.broadcast(obj, root_rank)
+
+
+def allgather_object(obj, name=None):
+    """Every rank's object, in rank order: plain data and tensors."""
+    return _objects.allgather(obj)
 
 
 def broadcast_optimizer_state(optimizer, root_rank=0):
     """Gives every rank the root's optimizer state and hyperparameters."""
     mine = rank() == root_rank
-    state = _tensors.broadcast_object(optimizer.state_dict() if mine else None, root_rank)
+    state = _objects.broadcast(optimizer.state_dict() if mine else None, root_rank)
     if not mine:
         optimizer.load_state_dict(state)
 
