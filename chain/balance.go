@@ -85,9 +85,6 @@ func (b *balancer) settle() (*Tx, error) {
 
 // assemble makes the transaction with the coins and units there are, with the least fee that covers itself.
 func (b *balancer) assemble() (*Tx, *TxBody, error) {
-	if len(b.Inputs)+len(b.paying) == 0 {
-		return nil, nil, errShort{1}
-	}
 	fee := b.p.MinFee(0, ExUnits{}, 0)
 	for round := range 20 {
 		tx, body, err := b.withFee(fee)
