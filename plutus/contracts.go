@@ -65,10 +65,10 @@ func build(n chain.Network, p Params, blueprint []byte) (*Contracts, error) {
 // data lists the policy's parameters in the order of validators/lots.ak.
 func (p Params) data(stubPrefix, stubSuffix []byte) []data.PlutusData {
 	return []data.PlutusData{
-		data.NewByteString(p.NTX.Policy[:]), data.NewByteString([]byte(p.NTX.Name)),
-		integer(p.MinReviewMS), integer(p.MaxReviewMS), integer(p.MaxRangeMS), integer(p.MaxHorizonMS),
-		integer(uint64(p.MinLotLovelace)),
-		data.NewByteString(stubPrefix), data.NewByteString(stubSuffix),
+		data.NewConstr(0, data.NewByteString(p.NTX.Policy[:]), data.NewByteString([]byte(p.NTX.Name))),
+		data.NewConstr(0, integer(p.MaxRangeMS), integer(p.MinReviewMS), integer(p.MaxReviewMS), integer(p.MaxHorizonMS),
+			integer(uint64(p.MinLotLovelace))),
+		data.NewConstr(0, data.NewByteString(stubPrefix), data.NewByteString(stubSuffix)),
 	}
 }
 

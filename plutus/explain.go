@@ -120,7 +120,7 @@ func sentences() map[string]string {
 		"approve.burn":      "exactly the tokens of the lots must be burned",
 		"claim.output":      "the first output must pay the provider",
 		"claim.signer":      "the provider must sign",
-		"claim.token":       "a lot is not committed",
+		"claim.state":       "a lot is not committed",
 		"claim.provider":    "the lots must be of one provider",
 		"claim.time":        "a lot's review is not over",
 		"claim.burn":        "exactly the tokens of the lots must be burned",

@@ -23,7 +23,7 @@ const (
 
 // kinds lists the transitions by their constructor in validators/lots.ak.
 func kinds() []Kind {
-	return []Kind{KindOpen, KindCommit, KindApprove, KindClaim, KindRefund, KindDecline}
+	return []Kind{KindOpen, KindCommit, KindClaim, KindApprove, KindRefund, KindDecline}
 }
 
 // Action is a redeemer of the policy.

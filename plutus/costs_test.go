@@ -1,0 +1,90 @@
+package plutus
+
+import (
+	"testing"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/chaintest"
+)
+
+// used is what the scripts of a draft's transaction take, its size and its fee.
+func (w *world) used(tb testing.TB, d chain.Draft, payer chaintest.Actor) (u chain.ExUnits, size int, fee chain.Lovelace) {
+	tb.Helper()
+	tx, err := w.submit(d, payer)
+	if err != nil {
+		tb.Fatal(w.Explain(err))
+	}
+	all, err := chain.Evaluate(tx, tx.Resolved(), chaintest.Params(), chaintest.Clock())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, x := range all {
+		u.Mem, u.Steps = u.Mem+x.Mem, u.Steps+x.Steps
+	}
+	b, err := tx.Inspect()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return u, len(tx.Bytes()), b.Fee
+}
+
+// published is both scripts as reference scripts.
+func (w *world) published(tb testing.TB) []chain.UTxO {
+	tb.Helper()
+	tx, err := w.submit(w.Deploy(frame(1)), w.stranger)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b, err := tx.Inspect()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	refs := w.FindReferences(b.Outputs)
+	if len(refs) != 2 {
+		tb.Fatalf("%d published scripts found", len(refs))
+	}
+	return refs
+}
+
+// claims are n lots of one provider, each of another job.
+func (w *world) claims(tb testing.TB, n int) []Lot {
+	tb.Helper()
+	var lots []Lot
+	for i := range n {
+		lots = append(lots, w.lotOf(tb, byte(i+1), 0, Committed, w.otherJob(byte(i))))
+	}
+	return lots
+}
+
+// TestCosts bounds what the transitions cost, by reference.
+func TestCosts(t *testing.T) {
+	w := newWorld(t, silentBlueprint)
+	refs := w.published(t)
+	f := frame(9500)
+	f.References = refs
+	measure := func(n int) (chain.ExUnits, int, chain.Lovelace) {
+		return w.used(t, must(w.Claim(w.claims(t, n), f))(t), w.providers[0])
+	}
+	one, size1, fee1 := measure(1)
+	many, size, fee := measure(41)
+	mem, steps := (many.Mem-one.Mem)/40, (many.Steps-one.Steps)/40
+	t.Logf("scripts: policy %d bytes, stub %d bytes", len(w.PolicyScript), len(w.StubScript))
+	t.Logf("a lone claim: %d mem, %d steps, %d bytes, %d lovelace", one.Mem, one.Steps, size1, fee1)
+	t.Logf("one more claim: %d mem, %d steps, %d bytes, %d lovelace", mem, steps, (size-size1)/40, (fee-fee1)/40)
+	if one.Mem > 150_000 || one.Steps > 56_000_000 {
+		t.Error("a lone claim is over its target")
+	}
+	if mem > 50_000 || steps > 20_000_000 {
+		t.Error("one more claim is over its target")
+	}
+	for _, c := range passing() {
+		d := c.draft(w, t)
+		d.References, d.Scripts = refs, nil
+		if c.name == "open" {
+			d.References = nil
+			w.Contracts.use(&d, refs, w.PolicyScript)
+		}
+		u, size, fee := w.used(t, d, c.payer(w))
+		t.Logf("%-8s %d inputs: %7d mem, %9d steps, %5d bytes, %d lovelace", c.name, len(d.Inputs), u.Mem, u.Steps, size, fee)
+	}
+}
