@@ -1,0 +1,25 @@
+package provider
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tallycompute/tally/market"
+)
+
+// Sentinel kinds of this package's errors.
+var (
+	// ErrConfig is a configuration that the daemon cannot work with.
+	ErrConfig = errors.New("provider configuration")
+	// ErrStore is the daemon's database failing.
+	ErrStore = errors.New("provider database")
+	// ErrLostPeer is a collective that ended because another rank's machine went away: it can be tried again.
+	ErrLostPeer = errors.New("a peer of the collective went away")
+	// ErrInputs is inputs that cannot be fetched or are not what was agreed.
+	ErrInputs = errors.New("inputs")
+)
+
+// refuse is a no to a requester.
+func refuse(code, format string, args ...any) error {
+	return &market.Refusal{Code: code, Sentence: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,98 @@
+package provider
+
+import (
+	"context"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/escrow"
+	"github.com/tallycompute/tally/executor"
+	"github.com/tallycompute/tally/market"
+)
+
+// Ledger is what the daemon asks a Cardano node.
+type Ledger interface {
+	Params(ctx context.Context) (chain.Params, error)
+	Clock(ctx context.Context) (chain.Clock, error)
+}
+
+// Book is the daemon's own view of the chain.
+type Book interface {
+	// Tip is the slot up to which the book is written; 0: nothing yet.
+	Tip() chain.Slot
+	// Coins are the wallet's unspent outputs.
+	Coins(ctx context.Context) ([]chain.UTxO, error)
+	// Owns says whether an output is one of the wallet's, spent or not.
+	Owns(ctx context.Context, ref chain.OutRef) (bool, error)
+	// Lot folds a lot; its status is Absent if no block opened it.
+	Lot(ctx context.Context, k escrow.Key) (escrow.Lot, error)
+	// Changed is closed at the next block applied or undone.
+	Changed() <-chan struct{}
+}
+
+// Wallet keeps the daemon's payment key.
+type Wallet interface {
+	Address() chain.Address
+	Keys() []chain.KeyHash // payment key first
+	// Available are the coins that no transaction under way uses.
+	Available(ctx context.Context, coins []chain.UTxO) ([]chain.UTxO, error)
+	// Reserve keeps an output for one purpose until a time; it fails if another purpose has it.
+	Reserve(ctx context.Context, ref chain.OutRef, purpose string, until chain.Time) error
+	Release(ctx context.Context, purpose string) error
+	// SignOpening signs a body that was built elsewhere, if check passes on the very same transaction.
+	SignOpening(ctx context.Context, tx *chain.Tx, check func(*chain.Tx) error) (vkey, sig []byte, err error)
+}
+
+// Files moves content-addressed bundles between peers and directories.
+type Files interface {
+	// Fetch gets a bundle from a peer into the store; what is there already is not fetched again.
+	Fetch(ctx context.Context, from peer.ID, root market.Hash) error
+	// Unpack writes a bundle that is in the store to a directory.
+	Unpack(ctx context.Context, root market.Hash, dir string) error
+	// PackOutputs puts the plain files that a task left into the store.
+	PackOutputs(ctx context.Context, dir string, limits executor.OutputLimits) (market.Hash, error)
+	// Grant lets a peer fetch a bundle.
+	Grant(root market.Hash, to peer.ID)
+}
+
+// SessionSpec places one shard in its job's collective.
+type SessionSpec struct {
+	Job       market.JobID
+	Name      string          // for the program, and for people
+	Peers     []peer.AddrInfo // by rank
+	Rank      int
+	SocketDir string // what the container mounts
+}
+
+// Session is one shard's membership in a collective.
+type Session interface {
+	// Run joins the group and serves the container until it says goodbye. The error is a LostPeer if another rank's
+	// machine went away, and anything else if the program or this machine failed.
+	Run(ctx context.Context) error
+	// Traffic is the payload exchanged with each peer so far.
+	Traffic() map[peer.ID]Traffic
+	// Close frees the socket and the arena; Run must have returned.
+	Close() error
+}
+
+// Traffic is payload bytes.
+type Traffic struct{ Sent, Received uint64 }
+
+// Collectives joins collectives.
+type Collectives interface {
+	// Open makes the socket, so that a container can be started; Run joins.
+	Open(spec SessionSpec) (Session, error)
+}
+
+// Engine runs containers and knows the images that are there.
+type Engine interface {
+	executor.Runtime
+	executor.Images
+}
+
+// Publisher puts signed offers where requesters find them.
+type Publisher interface {
+	Publish(ctx context.Context, offer []byte, capabilities []market.Capability) error
+}
+

@@ -1,0 +1,179 @@
+package provider
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"iter"
+	"strings"
+	"unicode"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/tallycompute/tally/market"
+)
+
+// owned finds a job that this requester may ask about.
+func (d *Daemon) owned(ctx context.Context, from peer.ID, id market.JobID) (record, reservation, error) {
+	r, ok, err := d.store.job(ctx, id)
+	if err != nil {
+		return r, reservation{}, err
+	}
+	res, found, err := d.store.reservation(ctx, r.Reservation)
+	if err != nil {
+		return r, res, err
+	}
+	if !ok || !found || res.Requester != from {
+		return r, res, refuse(market.RefusedUnknown, "no such job of yours")
+	}
+	return r, res, nil
+}
+
+// Locked hears that an opening was submitted. The chain says so too, so there is nothing to do.
+func (d *Daemon) Locked(ctx context.Context, from peer.ID, m market.Locked) error {
+	_, _, err := d.owned(ctx, from, m.Job)
+	return err
+}
+
+// Status says how a job's shards are doing.
+func (d *Daemon) Status(ctx context.Context, from peer.ID, q market.StatusRequest) (market.JobStatus, error) {
+	r, _, err := d.owned(ctx, from, q.Job)
+	if err != nil {
+		return market.JobStatus{}, err
+	}
+	st := market.JobStatus{Job: q.Job, Phase: r.Phase, Message: safe(r.Message), Shards: []market.ShardStatus{}}
+	d.mu.Lock()
+	j := d.jobs[q.Job]
+	d.mu.Unlock()
+	if j == nil {
+		return st, nil
+	}
+	for _, lot := range j.lot.Shards {
+		st.Shards = append(st.Shards, j.shardStatus(lot.Index, r))
+	}
+	return st, nil
+}
+
+func (j *job) shardStatus(index uint32, r record) market.ShardStatus {
+	st := market.ShardStatus{Index: index, Phase: r.Phase, Metrics: []string{}, Traffic: []market.Traffic{}}
+	if res, err := market.ReadResult(r.Result); err == nil {
+		for _, s := range res.Shards {
+			if s.Index == index {
+				st.Started, st.Finished, st.ExitCode, st.Message, st.Traffic = s.Started, s.Finished, s.ExitCode, s.Message, s.Traffic
+			}
+		}
+	}
+	j.mu.Lock()
+	s := j.shards[index]
+	j.mu.Unlock()
+	if s == nil {
+		return st
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Result == nil {
+		st.Phase, st.Started = s.phase, posix(s.started)
+		if s.session != nil {
+			st.Traffic = s.traffic(outcome{traffic: s.session.Traffic()})
+		}
+	}
+	st.Metrics = append(st.Metrics, metricLines(j.shardDir(index)+"/out", market.MaxMetrics)...)
+	return st
+}
+
+// Result is the signed result of a job, once there is one.
+func (d *Daemon) Result(ctx context.Context, from peer.ID, q market.ResultRequest) ([]byte, error) {
+	r, _, err := d.owned(ctx, from, q.Job)
+	if err != nil {
+		return nil, err
+	}
+	if r.Result == nil {
+		return nil, refuse(market.RefusedUnknown, "the job has not ended")
+	}
+	return r.Result, nil
+}
+
+// Receipt keeps the requester's signature under a result, if it is that.
+func (d *Daemon) Receipt(ctx context.Context, from peer.ID, signed []byte) error {
+	receipt, result, err := market.OpenReceipt(signed)
+	if err != nil {
+		return refuse(market.RefusedOther, "%v", err)
+	}
+	if receipt.Requester != from || result.Provider != d.id {
+		return refuse(market.RefusedOther, "a receipt between others")
+	}
+	if _, _, err := d.owned(ctx, from, result.Job); err != nil {
+		return err
+	}
+	return d.store.setReceipt(ctx, result.Job, signed)
+}
+
+// Logs copies what a shard's program wrote, the newest part of it.
+func (d *Daemon) Logs(ctx context.Context, from peer.ID, id market.JobID, index uint32, w io.Writer) error {
+	if _, _, err := d.owned(ctx, from, id); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	j := d.jobs[id]
+	d.mu.Unlock()
+	if j == nil {
+		return refuse(market.RefusedUnknown, "the job is over and its logs are gone")
+	}
+	s := &shard{j: j, index: index}
+	h, err := s.find(ctx)
+	if err != nil {
+		return err
+	}
+	if h == nil {
+		return refuse(market.RefusedUnknown, "shard %d has no container here", index)
+	}
+	return d.Engine.Logs(ctx, *h, false, w)
+}
+
+// Record is a job as the provider's owner sees it.
+type Record struct {
+	Job     market.JobID `json:"job"`
+	Phase   market.Phase `json:"phase"`
+	Message string       `json:"message"`
+	Done    bool         `json:"done"`
+	Receipt bool         `json:"receipt"` // signed by the requester
+}
+
+// Jobs lists every job there ever was.
+func (d *Daemon) Jobs(ctx context.Context) ([]Record, error) {
+	all, err := d.store.jobs(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	records := make([]Record, len(all))
+	for i, r := range all {
+		records[i] = Record{r.Job, r.Phase, r.Message, r.Done, r.Receipt != nil}
+	}
+	return records, nil
+}
+
+// safe is text without control characters but line breaks, short enough to send.
+func safe(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	if len(s) > market.MaxMessage {
+		s = strings.ToValidUTF8(s[:market.MaxMessage], "")
+	}
+	return s
+}
+
+// tailLines yields the lines of r; one that is longer than a metric may be ends it.
+func tailLines(r io.Reader) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		sc := bufio.NewScanner(r)
+		for sc.Scan() {
+			if !yield(sc.Bytes()) {
+				return
+			}
+		}
+	}
+}
