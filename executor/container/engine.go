@@ -10,9 +10,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
-	"github.com/docker/docker/errdefs"
 
 	"github.com/tallycompute/tally/executor"
 )
@@ -91,7 +91,7 @@ func EngineError(doing string, err error) error {
 			doing, executor.ErrEngineUnavailable, err)
 	case errdefs.IsNotFound(err):
 		return fmt.Errorf("%s: %w: %w", doing, executor.ErrNotFound, err)
-	case errdefs.IsInvalidParameter(err):
+	case errdefs.IsInvalidArgument(err):
 		return fmt.Errorf("%s: %w: %w", doing, executor.ErrInvalidTask, err)
 	default:
 		return fmt.Errorf("%s: %w", doing, err)

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/client"
-	"github.com/docker/docker/errdefs"
 
 	"github.com/tallycompute/tally/executor"
 	"github.com/tallycompute/tally/executor/container"
