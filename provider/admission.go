@@ -13,7 +13,7 @@ import (
 )
 
 // Quote answers a request with a firm, signed price that holds capacity and a bond until it expires; or refuses with
-// a *market.Refusal.
+// a market.Refusal.
 func (d *Daemon) Quote(ctx context.Context, from peer.ID, req market.QuoteRequest) ([]byte, error) {
 	if err := d.admissible(from, req); err != nil {
 		return nil, err
@@ -168,8 +168,8 @@ func (d *Daemon) reserveBond(ctx context.Context, id market.ReservationID, bond 
 }
 
 // Release ends a reservation of that requester's, unless its opening was signed already.
-func (d *Daemon) Release(ctx context.Context, from peer.ID, req market.Release) error {
-	r, ok, err := d.store.reservation(ctx, req.Reservation)
+func (d *Daemon) Release(ctx context.Context, from peer.ID, id market.ReservationID) error {
+	r, ok, err := d.store.reservation(ctx, id)
 	if err != nil {
 		return err
 	}

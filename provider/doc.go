@@ -4,7 +4,7 @@
 // A job's way through a provider; each arrow is one transaction on the daemon's database, so that a daemon that is
 // killed anywhere goes on from the last one:
 //
-//	Quote ─▶ reserved ─Propose─▶ witnessed ─lock on chain─▶ inputs ─▶ containers ─▶ signed result ─▶ paid
+//	Quote ─▶ reserved ─Witness─▶ witnessed ─lock on chain─▶ inputs ─▶ containers ─▶ signed result ─▶ paid
 //	            │                    │                        │
 //	         expires            lock expires               declines
 //

@@ -21,5 +21,5 @@ var (
 
 // refuse is a no to a requester.
 func refuse(code, format string, args ...any) error {
-	return &market.Refusal{Code: code, Sentence: fmt.Sprintf(format, args...)}
+	return market.Refusal{Code: code, Sentence: fmt.Sprintf(format, args...)}
 }

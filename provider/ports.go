@@ -70,6 +70,8 @@ type Session interface {
 	// Run joins the group and serves the container until it says goodbye. The error is a LostPeer if another rank's
 	// machine went away, and anything else if the program or this machine failed.
 	Run(ctx context.Context) error
+	// Ended says that the container has ended: one that never said goodbye ends the group for all ranks.
+	Ended()
 	// Traffic is the payload exchanged with each peer so far.
 	Traffic() map[peer.ID]Traffic
 	// Close frees the socket and the arena; Run must have returned.

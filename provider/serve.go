@@ -36,14 +36,14 @@ func (d *Daemon) Locked(ctx context.Context, from peer.ID, m market.Locked) erro
 }
 
 // Status says how a job's shards are doing.
-func (d *Daemon) Status(ctx context.Context, from peer.ID, q market.StatusRequest) (market.JobStatus, error) {
-	r, _, err := d.owned(ctx, from, q.Job)
+func (d *Daemon) Status(ctx context.Context, from peer.ID, id market.JobID) (market.JobStatus, error) {
+	r, _, err := d.owned(ctx, from, id)
 	if err != nil {
 		return market.JobStatus{}, err
 	}
-	st := market.JobStatus{Job: q.Job, Phase: r.Phase, Message: safe(r.Message), Shards: []market.ShardStatus{}}
+	st := market.JobStatus{Job: id, Phase: r.Phase, Message: safe(r.Message), Shards: []market.ShardStatus{}}
 	d.mu.Lock()
-	j := d.jobs[q.Job]
+	j := d.jobs[id]
 	d.mu.Unlock()
 	if j == nil {
 		return st, nil
@@ -82,8 +82,8 @@ func (j *job) shardStatus(index uint32, r record) market.ShardStatus {
 }
 
 // Result is the signed result of a job, once there is one.
-func (d *Daemon) Result(ctx context.Context, from peer.ID, q market.ResultRequest) ([]byte, error) {
-	r, _, err := d.owned(ctx, from, q.Job)
+func (d *Daemon) Result(ctx context.Context, from peer.ID, id market.JobID) ([]byte, error) {
+	r, _, err := d.owned(ctx, from, id)
 	if err != nil {
 		return nil, err
 	}

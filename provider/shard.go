@@ -135,6 +135,9 @@ func (s *shard) attempt(ctx context.Context, session Session) (outcome, error) {
 		}()
 	}
 	status, err := s.j.d.Engine.Wait(serving, h)
+	if session != nil && err == nil {
+		session.Ended()
+	}
 	if session == nil {
 		if err != nil {
 			return outcome{}, fmt.Errorf("wait for shard %d: %w", s.index, err)

@@ -13,9 +13,9 @@ import (
 	"github.com/tallycompute/tally/plutus"
 )
 
-// Propose checks an opening line by line and witnesses it; or refuses with a *market.Refusal. What was signed is on
+// Witness checks an opening line by line and witnesses it; or refuses with a market.Refusal. What was signed is on
 // disk before the signature leaves. The same proposal again gets the same answer.
-func (d *Daemon) Propose(ctx context.Context, from peer.ID, p market.TermsProposal) (market.Witness, error) {
+func (d *Daemon) Witness(ctx context.Context, from peer.ID, p market.TermsProposal) (market.Witness, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r, ok, err := d.store.reservation(ctx, p.Reservation)
