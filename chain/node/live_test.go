@@ -114,6 +114,10 @@ func TestAsk(t *testing.T) {
 	if err != nil || len(us) != 1 || us[0].Value.Coin != funds || us[0].Address != rich {
 		t.Errorf("funds %v, %v", us, err)
 	}
+	p1, height, us, err := n.Snapshot(ctx, rich)
+	if err != nil || p1.Slot < tip.Slot || height == 0 || len(us) != 1 {
+		t.Errorf("snapshot at %v, height %d: %v, %v", p1, height, us, err)
+	}
 	_, poor := key(200)
 	if us, err := n.UTxOs(ctx, poor); err != nil || len(us) != 0 {
 		t.Errorf("outputs of an unused address: %v, %v", us, err)

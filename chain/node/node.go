@@ -85,7 +85,7 @@ func (n *Node) exchange(ctx context.Context, what string, again bool, f func(*se
 	case <-n.done:
 		return fmt.Errorf("%s: %w", what, ErrClosed)
 	case <-ctx.Done():
-		return fmt.Errorf("%s: waiting for the node: %w", what, context.Cause(ctx))
+		return fmt.Errorf("%s: waiting for other questions: %w: %w", what, ErrConnection, context.Cause(ctx))
 	}
 	for {
 		fresh := n.sess == nil || n.sess.dead()

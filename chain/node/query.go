@@ -140,25 +140,54 @@ func (n *Node) Tip(ctx context.Context) (p chain.Point, err error) {
 // UTxOs are the unspent outputs of one address at the node's tip, in no order. An output whose form Tally does not
 // read (see chain.OutputFrom) is left out. For start-up: coins to spend come from the index.
 func (n *Node) UTxOs(ctx context.Context, a chain.Address) (us []chain.UTxO, err error) {
-	la, err := lcommon.NewAddressFromBytes(a.Bytes())
-	if err != nil {
-		return nil, fmt.Errorf("address %s: %w: %w", a, chain.ErrMalformed, err)
-	}
-	err = n.view(ctx, "asking for the outputs of "+a.String(), func(q *localstatequery.Client, _ chain.Point) error {
-		us = nil
-		r, err := q.GetUTxOByAddress([]ledger.Address{la})
+	err = n.view(ctx, "asking for the outputs of "+a.String(), func(q *localstatequery.Client, _ chain.Point) (err error) {
+		us, err = n.utxos(q, a)
+		return err
+	})
+	return us, err
+}
+
+// Snapshot is the tip with its height and the unspent outputs of addresses there: where an index can start that need
+// not know the past.
+func (n *Node) Snapshot(ctx context.Context, as ...chain.Address) (p chain.Point, height uint64, us []chain.UTxO, err error) {
+	err = n.view(ctx, "taking a snapshot", func(q *localstatequery.Client, tip chain.Point) error {
+		h, err := q.GetChainBlockNo()
 		if err != nil {
 			return err
 		}
-		for id, out := range r.Results {
-			o, ok := chain.OutputFrom(&out)
-			if !ok {
-				n.cfg.Log.Warn("output left out: its form is not read here", "tx", id.Hash, "index", id.Idx)
-				continue
+		if h < 0 {
+			return fmt.Errorf("height %d: %w", h, ErrUnexpected)
+		}
+		p, height, us = tip, uint64(h), nil
+		for _, a := range as {
+			more, err := n.utxos(q, a)
+			if err != nil {
+				return err
 			}
-			us = append(us, chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID(id.Hash), Index: uint32(id.Idx)}, Output: o})
+			us = append(us, more...)
 		}
 		return nil
 	})
-	return us, err
+	return p, height, us, err
+}
+
+// utxos asks for one address: nodes differ in what they make of several.
+func (n *Node) utxos(q *localstatequery.Client, a chain.Address) (us []chain.UTxO, err error) {
+	la, err := lcommon.NewAddressFromBytes(a.Bytes())
+	if err != nil {
+		return nil, fmt.Errorf("address %s: %w: %w", a, ErrUnexpected, err)
+	}
+	r, err := q.GetUTxOByAddress([]ledger.Address{la})
+	if err != nil {
+		return nil, err
+	}
+	for id, out := range r.Results {
+		o, ok := chain.OutputFrom(&out)
+		if !ok {
+			n.cfg.Log.Warn("output left out: its form is not read here", "tx", id.Hash, "index", id.Idx)
+			continue
+		}
+		us = append(us, chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID(id.Hash), Index: uint32(id.Idx)}, Output: o})
+	}
+	return us, nil
 }

@@ -59,6 +59,9 @@ func (n *Node) InMempool(ctx context.Context, id chain.TxID) (has bool, err erro
 
 // txID is the blake2b-256 hash of the body's original bytes.
 func txID(tx []byte) (id chain.TxID, err error) {
+	if len(tx) > chain.MaxTxBytes {
+		return id, fmt.Errorf("transaction of %d bytes: %w", len(tx), chain.ErrMalformed)
+	}
 	var parts []cbor.RawMessage
 	if err := cbor.Unmarshal(tx, &parts); err != nil || len(parts) != 4 {
 		return id, fmt.Errorf("not a transaction of four parts: %w", chain.ErrMalformed)
