@@ -12,8 +12,8 @@ import (
 	"github.com/tallycompute/tally/chain"
 )
 
-// paramsJSON has Cardano mainnet's parameters (protocol version 10; the Plutus V3 cost model is that of mainnet's
-// Conway genesis).
+// paramsJSON has Cardano mainnet's parameters at protocol version 10, with the Plutus V3 cost model of 297 entries
+// that it has had since the Plomin hard fork.
 //
 //go:embed params.json
 var paramsJSON []byte
