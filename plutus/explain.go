@@ -104,7 +104,6 @@ func sentences() map[string]string {
 		"open.ascending":    "there must be one lot for each provider, in ascending order of payment keys",
 		"open.lot_lovelace": "a lot holds less lovelace than the terms say",
 		"open.value":        "a lot must hold NTX",
-		"open.price":        "a lot's price must be positive",
 		"open.bond":         "a lot's bond must be its price times the bond rate, rounded down",
 		"commit.time":       "it is too late to commit",
 		"commit.root":       "a root has 32 bytes",

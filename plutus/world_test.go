@@ -80,7 +80,9 @@ func purse(a chaintest.Actor) []chain.UTxO {
 	}
 }
 
-func collateral(a chaintest.Actor) []chain.UTxO { return []chain.UTxO{a.Coin(9, chain.Coins(20_000_000))} }
+func collateral(a chaintest.Actor) []chain.UTxO {
+	return []chain.UTxO{a.Coin(9, chain.Coins(20_000_000))}
+}
 
 // parts are the providers' parts in an opening.
 func (w *world) parts() []Part {

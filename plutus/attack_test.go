@@ -1,0 +1,97 @@
+package plutus
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/chaintest"
+)
+
+// attack changes one thing in a draft that passes. want is the check that must refuse it, or "" if it is harmless and
+// must pass.
+type attack struct {
+	name string
+	want string
+	do   func(w *world, d *chain.Draft)
+}
+
+// attacks is what is tried on one transition.
+type attacks struct {
+	draft func(*world, testing.TB) chain.Draft
+	payer func(*world) chaintest.Actor
+	list  []attack
+}
+
+// TestAttacks tries everything on both builds, which must agree, and on the explanation of the refusal.
+func TestAttacks(t *testing.T) {
+	silent, traced := newWorld(t, silentBlueprint), newWorld(t, tracedBlueprint)
+	n := 0
+	for name, as := range map[string]attacks{
+		"open": openAttacks(), "terms": termsAttacks(), "commit": commitAttacks(), "approve": approveAttacks(),
+		"claim": claimAttacks(), "refund": refundAttacks(), "decline": declineAttacks(),
+	} {
+		for _, a := range append(as.list, everywhere(name)...) {
+			n++
+			t.Run(name+"/"+a.name, func(t *testing.T) {
+				try := func(w *world) error {
+					d := as.draft(w, t)
+					a.do(w, &d)
+					_, err := w.submit(d, as.payer(w))
+					return err
+				}
+				err, errTraced := try(silent), try(traced)
+				if a.want == "" {
+					if err != nil || errTraced != nil {
+						t.Fatalf("harmless, and refused: %v; %v", silent.Explain(err), errTraced)
+					}
+					return
+				}
+				got := label(silent.Explain(err))
+				if got != a.want {
+					t.Errorf("silent build: check %q, want %q: %v", got, a.want, err)
+				}
+				var se *chain.ScriptError
+				if !errors.As(errTraced, &se) {
+					t.Fatalf("traced build: %v", errTraced)
+				}
+				if last := strings.Join(se.Logs[max(0, len(se.Logs)-1):], ""); last != a.want && a.want != "redeemer" {
+					t.Errorf("traced build: check %q, want %q", last, a.want)
+				}
+			})
+		}
+	}
+	t.Logf("%d attacks", n)
+}
+
+// TestEveryCheckIsTried: no check of the contracts is without an attack that only it refuses, and none without its
+// sentence. The checks of what a draft cannot even say (certificates and the like, no output at all) are tried in the
+// contracts' own tests.
+func TestEveryCheckIsTried(t *testing.T) {
+	tried := map[string]bool{
+		"tx.certificates": true, "tx.withdrawals": true, "tx.votes": true, "tx.proposals": true,
+		"commit.output": true, "claim.output": true, "refund.output": true, "redeemer": true,
+	}
+	for name, as := range map[string]attacks{
+		"open": openAttacks(), "terms": termsAttacks(), "commit": commitAttacks(), "approve": approveAttacks(),
+		"claim": claimAttacks(), "refund": refundAttacks(), "decline": declineAttacks(),
+	} {
+		for _, a := range append(as.list, everywhere(name)...) {
+			tried[a.want] = true
+			if _, ok := sentences()[a.want]; a.want != "" && !ok {
+				t.Errorf("no sentence for %q", a.want)
+			}
+		}
+	}
+	for check := range sentences() {
+		if !tried[check] {
+			t.Errorf("check %q is never tried", check)
+		}
+	}
+	for check := range tried {
+		if check != "" && check != "redeemer" && !strings.Contains(labels(t), check) {
+			t.Errorf("check %q is not in the contracts", check)
+		}
+	}
+}

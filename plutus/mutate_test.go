@@ -1,0 +1,205 @@
+package plutus
+
+import (
+	"bytes"
+
+	"github.com/blinklabs-io/plutigo/data"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/chaintest"
+)
+
+// Changes of drafts that pass.
+
+func output(i int, f func(*chain.Output)) func(*world, *chain.Draft) {
+	return func(_ *world, d *chain.Draft) { f(&d.Outputs[i]) }
+}
+
+func more(untx int64) func(*chain.Output) {
+	return func(o *chain.Output) { o.Value = withNTX(o.Value, untx) }
+}
+
+func withNTX(v chain.Value, by int64) chain.Value {
+	q := int64(v.Of(ntx)) + by
+	w := chain.Coins(v.Coin)
+	for id, n := range v.Assets {
+		if id != ntx {
+			w = w.With(id, n)
+		}
+	}
+	return w.With(ntx, uint64(q))
+}
+
+func coin(by int64) func(*chain.Output) {
+	return func(o *chain.Output) { o.Value.Coin = chain.Lovelace(int64(o.Value.Coin) + by) }
+}
+
+func (w *world) moveNTX(d *chain.Draft, from, to int, q int64) {
+	d.Outputs[from].Value = withNTX(d.Outputs[from].Value, -q)
+	d.Outputs[to].Value = withNTX(d.Outputs[to].Value, q)
+}
+
+func nobodySigns(w *world, d *chain.Draft) { d.Signers = []chain.KeyHash{w.stranger.Hash} }
+
+func mints(id chain.AssetID, q int64) func(*world, *chain.Draft) {
+	return func(_ *world, d *chain.Draft) { d.Mint[0].Assets[id.Name] += q }
+}
+
+func raw(d data.PlutusData) []byte {
+	b, err := chain.EncodeData(d)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// act replaces the policy's redeemer.
+func act(a Action) func(*world, *chain.Draft) {
+	return func(_ *world, d *chain.Draft) {
+		var f []data.PlutusData
+		if a.Kind != KindClaim {
+			f = append(f, data.NewByteString(a.Terms.pack()))
+		}
+		if a.Kind == KindCommit {
+			f = append(f, data.NewByteString(a.Root[:]))
+		}
+		for tag, k := range kinds() {
+			if k == a.Kind {
+				d.Mint[0].Redeemer = raw(data.NewConstr(uint(tag), f...))
+			}
+		}
+	}
+}
+
+// spend adds an input at a script.
+func (w *world) spend(d *chain.Draft, u chain.UTxO, script []byte) {
+	d.Inputs = append(d.Inputs, chain.Input{UTxO: u, Redeemer: raw(data.NewConstr(0))})
+	d.Scripts = append(d.Scripts, script)
+}
+
+// fake is an output at our address that looks like provider i's lot and has no token of ours: foreign or none.
+func (w *world) fake(n byte, i int, s State, foreign bool) chain.UTxO {
+	l := Lot{State: s, Job: w.job, Provider: w.addresses[i], Root: [32]byte{1}, ClaimAt: 1}
+	d, err := l.datum()
+	if err != nil {
+		panic(err)
+	}
+	v := chain.Coins(3_000_000).With(ntx, 1_000_000)
+	if foreign {
+		v = v.With(chain.AssetID{Policy: chain.ScriptHash{5}, Name: w.Token(w.job, s).Name}, 1)
+	}
+	return chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID{n}}, Output: chain.Output{Address: w.Address, Value: v, Datum: d}}
+}
+
+// otherScript is an output of somebody else's script that accepts anything.
+func otherScript(n byte) (chain.UTxO, []byte) {
+	s := chaintest.Accepts(1)
+	a := chain.ScriptAddress(chaintest.Network(), chain.HashScript(s))
+	return chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID{n}}, Output: chain.Output{Address: a, Value: chain.Coins(3_000_000)}}, s
+}
+
+// after is a script that accepts anything, whose hash comes after the policy's.
+func (w *world) after() []byte {
+	for n := 0; ; n++ {
+		s := chaintest.Accepts(n)
+		h := chain.HashScript(s)
+		if bytes.Compare(h[:], w.Policy[:]) > 0 {
+			return s
+		}
+	}
+}
+
+// staked is our stub with a stake key.
+func (w *world) staked() chain.Address {
+	b := append(append([]byte{0x10}, w.Stub[:]...), w.requester.Hash[:]...)
+	a, err := chain.AddressFromBytes(b)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+// give adds a coin of the stranger's that holds one of an asset, which on a real chain it could not always hold.
+func (w *world) give(d *chain.Draft, id chain.AssetID) {
+	u := w.stranger.Coin(uint32(60+len(d.Inputs)), chain.Coins(3_000_000).With(id, 1))
+	d.Inputs = append(d.Inputs, chain.Input{UTxO: u})
+}
+
+func (w *world) otherID() JobID {
+	id, err := w.otherJob(0xfe).JobID()
+	if err != nil {
+		panic(err)
+	}
+	return id
+}
+
+// lotIn is provider i's lot of the job with these terms.
+func (w *world) lotIn(n byte, i int, s State, t Terms) chain.UTxO {
+	l := Lot{Job: jobID(t.pack()), State: s, Provider: w.addresses[i], PriceUNTX: price, BondUNTX: bond, Lovelace: ada}
+	if s == Committed {
+		l.Root, l.ClaimAt = [32]byte{9}, at(workFrom)
+	}
+	o, err := w.output(l)
+	if err != nil {
+		panic(err)
+	}
+	return chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID{n}, Index: uint32(n)}, Output: o}
+}
+
+// balanceTokens burns every token of ours that the inputs hold.
+func (w *world) balanceTokens(d *chain.Draft) {
+	m := map[string]int64{}
+	for _, in := range d.Inputs {
+		for id, q := range in.Value.Assets {
+			if id.Policy == w.Policy {
+				m[id.Name] -= int64(q)
+			}
+		}
+	}
+	d.Mint[0].Assets = m
+}
+
+// recommit writes the committed lot anew, with another root or claim time.
+func recommit(w *world, d *chain.Draft, root [32]byte, by chain.Time) {
+	l := Lot{State: Committed, Provider: w.addresses[0], Root: root, ClaimAt: ClaimAt(w.terms, d.Until, chaintest.Clock()) + by}
+	b, err := l.datum()
+	if err != nil {
+		panic(err)
+	}
+	d.Outputs[0].Datum = b
+}
+
+// rootOf commits to a root of n bytes, in redeemer and datum alike.
+func rootOf(w *world, d *chain.Draft, n int) {
+	root := data.NewByteString(make([]byte, n))
+	d.Mint[0].Redeemer = raw(data.NewConstr(1, data.NewByteString(w.terms.pack()), root))
+	at := ClaimAt(w.terms, d.Until, chaintest.Clock())
+	d.Outputs[0].Datum = raw(data.NewConstr(1, addressData(w.addresses[0]), root, integer(uint64(at))))
+}
+
+func toStranger(o *chain.Output) { o.Address = chaintest.NewActor("stranger").Address }
+
+// definite writes data with definite lengths.
+func definite(b []byte) []byte {
+	var conv func(d data.PlutusData) data.PlutusData
+	conv = func(d data.PlutusData) data.PlutusData {
+		c, ok := d.(*data.Constr)
+		if !ok {
+			return d
+		}
+		var f []data.PlutusData
+		for _, x := range c.Fields {
+			f = append(f, conv(x))
+		}
+		return data.NewConstrDefIndef(false, c.Tag, f...)
+	}
+	d, err := chain.DecodeData(b)
+	if err != nil {
+		panic(err)
+	}
+	out, err := data.Encode(conv(d))
+	if err != nil {
+		panic(err)
+	}
+	return out
+}
