@@ -1,7 +1,9 @@
 package escrow
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/plutus"
@@ -136,4 +138,13 @@ func with[K comparable, V any](m map[K]V, k K, v V) map[K]V {
 	}
 	n[k] = v
 	return n
+}
+
+// ParseKey reads what String wrote.
+func ParseKey(s string) (k Key, err error) {
+	job, provider, ok := strings.Cut(s, "/")
+	if !ok {
+		return k, fmt.Errorf("lot key %q: %w", s, chain.ErrMalformed)
+	}
+	return k, errors.Join(k.Job.UnmarshalText([]byte(job)), k.Provider.UnmarshalText([]byte(provider)))
 }

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/index"
+	"github.com/tallycompute/tally/escrow"
+	"github.com/tallycompute/tally/plutus"
+)
+
+// book is a party's view of the chain: its index, and the lots folded from the index's events.
+type book struct {
+	ix        *index.Index
+	contracts *plutus.Contracts
+	key       chain.KeyHash
+	mine      func(ctx context.Context, l escrow.Lot) (bool, error)
+
+	mu   sync.Mutex
+	last index.EventID
+	lots map[escrow.Key]escrow.Lot
+}
+
+func newBook(ix *index.Index, c *plutus.Contracts, key chain.KeyHash) *book {
+	b := &book{ix: ix, contracts: c, key: key, lots: map[escrow.Key]escrow.Lot{}}
+	b.mine = func(_ context.Context, l escrow.Lot) (bool, error) { return l.Mine(key), nil }
+	ix.Register("escrow/1", index.HandlerFunc(func(blk index.Block) ([]index.Event, error) {
+		found, err := escrow.Scan(c, blk.Block, blk.Spent)
+		if err != nil {
+			return nil, err
+		}
+		events := make([]index.Event, 0, len(found))
+		for _, f := range found {
+			payload, err := escrow.EncodeEvent(f.Event)
+			if err != nil {
+				return nil, err
+			}
+			events = append(events, index.Event{Key: f.Key.String(), Kind: string(f.Event.Kind), Payload: payload})
+		}
+		return events, nil
+	}))
+	return b
+}
+
+// fold brings the lots up to the index's tip; after a rollback it starts over.
+func (b *book) fold(ctx context.Context) error {
+	for {
+		events, err := b.ix.EventsSince(ctx, b.last, 500)
+		if errors.Is(err, index.ErrRolledBack) {
+			b.last, b.lots = 0, map[escrow.Key]escrow.Lot{}
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("escrow events: %w", err)
+		}
+		if len(events) == 0 {
+			return nil
+		}
+		for _, s := range events {
+			key, err := escrow.ParseKey(s.Key)
+			if err != nil {
+				return err
+			}
+			e, err := escrow.DecodeEvent(s.Payload)
+			if err != nil {
+				return err
+			}
+			l, ok := b.lots[key]
+			if !ok {
+				l.Key = key
+			}
+			if b.lots[key], err = escrow.Step(l, e); err != nil {
+				return err
+			}
+			b.last = s.ID
+		}
+	}
+}
+
+// Tip implements escrow.Book.
+func (b *book) Tip() chain.Slot { return b.ix.Tip().Slot }
+
+// Changed implements escrow.Book.
+func (b *book) Changed() <-chan struct{} { return b.ix.Changed() }
+
+// Lot implements provider.Book.
+func (b *book) Lot(ctx context.Context, k escrow.Key) (escrow.Lot, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.fold(ctx); err != nil {
+		return escrow.Lot{}, err
+	}
+	if l, ok := b.lots[k]; ok {
+		return l, nil
+	}
+	return escrow.Lot{Key: k}, nil
+}
+
+// all are the lots that keep says to keep.
+func (b *book) all(ctx context.Context, keep func(escrow.Lot) (bool, error)) ([]escrow.Lot, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.fold(ctx); err != nil {
+		return nil, err
+	}
+	var own []escrow.Lot
+	for _, l := range b.lots {
+		ok, err := keep(l)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			own = append(own, l)
+		}
+	}
+	return own, nil
+}
+
+// Lots implements escrow.Book: the lots that are this party's own.
+func (b *book) Lots(ctx context.Context) ([]escrow.Lot, error) {
+	return b.all(ctx, func(l escrow.Lot) (bool, error) { return b.mine(ctx, l) })
+}
+
+// JobLots are all lots of a job.
+func (b *book) JobLots(ctx context.Context, id plutus.JobID) ([]escrow.Lot, error) {
+	return b.all(ctx, func(l escrow.Lot) (bool, error) { return l.Key.Job == id, nil })
+}
+
+// Held implements escrow.Book.
+func (b *book) Held(ctx context.Context, ref chain.OutRef) (chain.UTxO, bool, error) {
+	u, ok, err := b.ix.UTxO(ctx, ref)
+	return u.UTxO, ok && u.SpentBy == nil, err
+}
+
+// References implements escrow.Book.
+func (b *book) References(ctx context.Context) ([]chain.UTxO, error) {
+	all, err := b.ix.UTxOsOf(ctx, index.Script(b.contracts.Stub))
+	if err != nil {
+		return nil, err
+	}
+	return b.contracts.FindReferences(all), nil
+}
+
+// Coins implements provider.Book.
+func (b *book) Coins(ctx context.Context) ([]chain.UTxO, error) {
+	return b.ix.UTxOsOf(ctx, index.Key(b.key))
+}
+
+// Owns implements provider.Book.
+func (b *book) Owns(ctx context.Context, ref chain.OutRef) (bool, error) {
+	u, ok, err := b.ix.UTxO(ctx, ref)
+	if err != nil || !ok {
+		return false, err
+	}
+	k, isKey := u.Address.Key()
+	return isKey && k == b.key, nil
+}

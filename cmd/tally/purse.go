@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/node"
+	"github.com/tallycompute/tally/chain/wallet"
+)
+
+// purse pays for drafts out of a wallet, with coins that the party's index shows and nobody has reserved.
+type purse struct {
+	node    *node.Node
+	book    *book
+	wallet  *wallet.Wallet
+	kept    *wallet.Reservations
+	depth   time.Duration // how long a reservation outlives its transaction
+	network chain.Network
+
+	mu sync.Mutex // from choosing coins to reserving them
+}
+
+// Pay implements escrow.Purse.
+func (p *purse) Pay(ctx context.Context, d chain.Draft, purpose string) (*chain.Tx, error) {
+	tx, err := p.Balance(ctx, d, purpose)
+	if err != nil {
+		return nil, err
+	}
+	return tx, p.wallet.SignBuilt(tx)
+}
+
+// Balance adds coins to a draft and reserves them until it has expired. Nothing is signed.
+func (p *purse) Balance(ctx context.Context, d chain.Draft, purpose string) (*chain.Tx, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	params, err := p.node.Params(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("protocol parameters: %w", err)
+	}
+	clock, err := p.node.Clock(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("clock: %w", err)
+	}
+	if err := p.kept.Expire(ctx, clock.SlotToTime(p.book.Tip()), chain.Time(p.depth.Milliseconds())); err != nil {
+		return nil, err
+	}
+	all, err := p.book.Coins(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("coins: %w", err)
+	}
+	coins, collateral, err := p.kept.Coins(ctx, without(all, d.Inputs))
+	if err != nil {
+		return nil, err
+	}
+	tx, err := chain.Balance(d, coins, p.wallet.Address(), collateral, params, clock, p.network)
+	if err != nil {
+		return nil, err
+	}
+	body, err := tx.Inspect()
+	if err != nil {
+		return nil, err
+	}
+	var own []chain.OutRef
+	for _, u := range all {
+		if slices.Contains(body.Inputs, u.Ref) {
+			own = append(own, u.Ref)
+		}
+	}
+	return tx, p.kept.Reserve(ctx, own, purpose+" "+tx.ID().String(), clock.SlotToTime(d.Until))
+}
+
+// Sign adds the wallet's witness to a transaction that Balance made.
+func (p *purse) Sign(tx *chain.Tx) error { return p.wallet.SignBuilt(tx) }
+
+// without are the coins that a draft does not spend already.
+func without(all []chain.UTxO, inputs []chain.Input) []chain.UTxO {
+	return slices.DeleteFunc(slices.Clone(all), func(u chain.UTxO) bool {
+		return slices.ContainsFunc(inputs, func(i chain.Input) bool { return i.Ref == u.Ref })
+	})
+}
