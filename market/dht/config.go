@@ -21,9 +21,6 @@ var (
 	ErrNotFound = errors.New("no offer found")
 )
 
-// MaxOffer is the most bytes of an offer.
-const MaxOffer = 8 << 10
-
 // Check says whether offer is one of peer p, signed and fresh at now, and returns its sequence number.
 type Check func(p peer.ID, offer []byte, now time.Time) (seq uint64, err error)
 

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"go.uber.org/goleak"
 
+	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/market/dht"
 	"github.com/tallycompute/tally/market/p2p"
 )
@@ -323,11 +324,11 @@ func TestOwnBadOfferRefused(t *testing.T) {
 	if err := n.Publish(ctx, n.offer(t, 1), []string{""}); !errors.Is(err, dht.ErrBadOffer) {
 		t.Fatalf("got %v", err)
 	}
-	big := testOffer{Peer: n.ID(), Expires: time.Now().Add(time.Hour), Pad: make([]byte, dht.MaxOffer)}.signed(t, n.Key())
+	big := testOffer{Peer: n.ID(), Expires: time.Now().Add(time.Hour), Pad: make([]byte, market.MaxOfferBytes)}.signed(t, n.Key())
 	if err := n.Publish(ctx, big, nil); !errors.Is(err, dht.ErrBadOffer) {
 		t.Fatalf("got %v", err)
 	}
-	many := make([]string, 65)
+	many := make([]string, 129)
 	for i := range many {
 		many[i] = fmt.Sprint(i)
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/routing"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/tallycompute/tally/market"
 )
 
 const (
@@ -93,7 +95,7 @@ func (d *DHT) Find(ctx context.Context, key string, limit int) (Result, error) {
 func (d *DHT) Fetch(ctx context.Context, hint peer.AddrInfo) (Found, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.FetchTimeout)
 	defer cancel()
-	key := OfferKey(hint.ID)
+	key := market.OfferKey(hint.ID)
 	refused := d.check.watch(key)
 	offer, err := d.kad.GetValue(ctx, key)
 	reason := refused()

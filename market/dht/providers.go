@@ -12,7 +12,7 @@ import (
 )
 
 // keysPerPeer is the most capability keys that one peer may be listed under here.
-const keysPerPeer = 64
+const keysPerPeer = 128
 
 // addrBook is the part of a peerstore that provider records need.
 type addrBook interface {

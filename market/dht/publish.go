@@ -9,6 +9,8 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
+
+	"github.com/tallycompute/tally/market"
 )
 
 // maxKey is the most bytes of a capability key.
@@ -33,7 +35,7 @@ func (d *DHT) Publish(ctx context.Context, offer []byte, keys []string) error {
 			return err
 		}
 	}
-	if err := d.check.Validate(OfferKey(d.host.ID()), p.offer); err != nil {
+	if err := d.check.Validate(market.OfferKey(d.host.ID()), p.offer); err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
 	d.mu.Lock()
@@ -43,7 +45,7 @@ func (d *DHT) Publish(ctx context.Context, offer []byte, keys []string) error {
 }
 
 func (d *DHT) put(ctx context.Context, p *publication) error {
-	if err := d.kad.PutValue(ctx, OfferKey(d.host.ID()), p.offer); err != nil {
+	if err := d.kad.PutValue(ctx, market.OfferKey(d.host.ID()), p.offer); err != nil {
 		return fmt.Errorf("publish offer: %w", noPeers(err))
 	}
 	var wg sync.WaitGroup
@@ -70,7 +72,7 @@ func (d *DHT) republish(ctx context.Context) {
 	if p == nil {
 		return
 	}
-	if err := d.check.Validate(OfferKey(d.host.ID()), p.offer); err != nil {
+	if err := d.check.Validate(market.OfferKey(d.host.ID()), p.offer); err != nil {
 		d.cfg.Log.Warn("dht: own offer is not published any more", "err", err)
 		d.mu.Lock()
 		if d.newest == p {

@@ -10,6 +10,8 @@ import (
 	"github.com/ipfs/go-datastore/query"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/tallycompute/tally/market"
 )
 
 func TestRecordsBounded(t *testing.T) {
@@ -53,7 +55,7 @@ func (noAddrs) PeerInfo(p peer.ID) peer.AddrInfo                { return peer.Ad
 func TestProvidersBoundedAndExpire(t *testing.T) {
 	ctx := t.Context()
 	now := time.Unix(1000, 0)
-	s := newProviders("self", noAddrs{}, Config{Lifetime: time.Minute, MaxRecords: 100, Now: func() time.Time { return now }})
+	s := newProviders("self", noAddrs{}, Config{Lifetime: time.Minute, MaxRecords: 200, Now: func() time.Time { return now }})
 	listed := func(key string) int {
 		got, err := s.GetProviders(ctx, []byte(key))
 		if err != nil {
@@ -67,27 +69,30 @@ func TestProvidersBoundedAndExpire(t *testing.T) {
 	if s.age.Len() != keysPerPeer || listed("greedy0") != 1 {
 		t.Fatalf("a peer is listed under %d keys", s.age.Len())
 	}
-	for i := range 200 {
+	for i := range 400 {
 		_ = s.AddProvider(ctx, []byte("cpu"), peer.AddrInfo{ID: peer.ID(fmt.Sprint("p", i))})
 	}
-	if s.age.Len() != 100 || listed("cpu") != 100 || len(s.count) != 100 {
+	if s.age.Len() != 200 || listed("cpu") != 200 || len(s.count) != 200 {
 		t.Fatalf("%d records, %d peers", s.age.Len(), len(s.count))
 	}
 	now = now.Add(30 * time.Second)
-	_ = s.AddProvider(ctx, []byte("cpu"), peer.AddrInfo{ID: "p199"})
+	_ = s.AddProvider(ctx, []byte("cpu"), peer.AddrInfo{ID: "p399"})
 	now = now.Add(31 * time.Second)
 	if listed("cpu") != 1 || len(s.count) != 1 {
 		t.Fatalf("%d providers after the others' lifetime", listed("cpu"))
 	}
 }
 
-func FuzzOfferKey(f *testing.F) {
-	f.Add("/tally/offer/12D3KooWGzBXWNvHpLALvSh8HJUVeVbQ4LSLwDs8oJqZzxbGxtPZ")
-	f.Add("/tally/offer/")
-	f.Add("/tally/offer/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN")
-	f.Fuzz(func(t *testing.T, key string) {
-		if p, err := parseOfferKey(key); err == nil && OfferKey(p) != key {
-			t.Fatalf("%q names %s, whose key is %q", key, p, OfferKey(p))
+// Whatever a stranger puts under whatever key, only what the check accepts for the key's peer is valid.
+func FuzzValidate(f *testing.F) {
+	f.Add("/tally/offer/12D3KooWGzBXWNvHpLALvSh8HJUVeVbQ4LSLwDs8oJqZzxbGxtPZ", []byte("offer"))
+	f.Add("/tally/offer/", []byte(""))
+	f.Add("/tally/offer/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN", make([]byte, market.MaxOfferBytes+1))
+	f.Fuzz(func(t *testing.T, key string, value []byte) {
+		var asked peer.ID
+		v := newValidator(func(p peer.ID, _ []byte, _ time.Time) (uint64, error) { asked = p; return 1, nil }, time.Now)
+		if err := v.Validate(key, value); err == nil && (market.OfferKey(asked) != key || len(value) > market.MaxOfferBytes) {
+			t.Fatalf("%q with %d bytes passed for %s", key, len(value), asked)
 		}
 	})
 }

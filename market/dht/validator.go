@@ -2,37 +2,16 @@ package dht
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	record "github.com/libp2p/go-libp2p-record"
-	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/tallycompute/tally/market"
 )
 
-// namespace is the first part of every key; offerPrefix starts the keys of offers.
-const (
-	namespace   = "tally"
-	offerPrefix = "/" + namespace + "/offer/"
-)
-
-// OfferKey is the key of p's offer.
-func OfferKey(p peer.ID) string { return offerPrefix + p.String() }
-
-func parseOfferKey(key string) (peer.ID, error) {
-	text, ok := strings.CutPrefix(key, offerPrefix)
-	if !ok || len(text) > 128 {
-		return "", fmt.Errorf("%w: key %.64q is not an offer's", ErrBadOffer, key)
-	}
-	p, err := peer.Decode(text)
-	if err != nil {
-		return "", fmt.Errorf("%w: key %.64q: %w", ErrBadOffer, key, err)
-	}
-	if OfferKey(p) != key { // one peer, one key
-		return "", fmt.Errorf("%w: key %.64q is not in its usual form", ErrBadOffer, key)
-	}
-	return p, nil
-}
+// namespace is the first part of every key that market.OfferKey makes.
+const namespace = "tally"
 
 // validator lets only checked offers pass and prefers the highest sequence number. It tells whoever watches a key why values
 // under it were refused.
@@ -86,12 +65,12 @@ func (v *validator) Select(key string, values [][]byte) (int, error) {
 }
 
 func (v *validator) sequence(key string, value []byte) (uint64, error) {
-	p, err := parseOfferKey(key)
+	p, err := market.PeerOfOfferKey(key)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%w: %w", ErrBadOffer, err)
 	}
-	if len(value) > MaxOffer {
-		return 0, fmt.Errorf("%w: %d bytes, at most %d", ErrBadOffer, len(value), MaxOffer)
+	if len(value) > market.MaxOfferBytes {
+		return 0, fmt.Errorf("%w: %d bytes, at most %d", ErrBadOffer, len(value), market.MaxOfferBytes)
 	}
 	seq, err := v.check(p, value, v.now())
 	if err != nil {

@@ -1,0 +1,157 @@
+package agree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/tallycompute/tally/market"
+)
+
+// ServeOptions are what Serve may be told beside who answers. A zero field takes the default named beside it.
+type ServeOptions struct {
+	Calls        int           // at once (128)
+	CallsPerPeer int           // at once from one peer (8)
+	CallTime     time.Duration // for the answer to one call (60 s); logs may take as long as they make progress
+	Log          *slog.Logger
+}
+
+// Server answers calls until it is closed.
+type Server struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	host   host.Host
+	seller Seller
+	worker Worker
+	opts   ServeOptions
+	calls  *limiter
+}
+
+// Serve answers peers' calls on h until Close. The calls' contexts end with ctx.
+func Serve(ctx context.Context, h host.Host, seller Seller, worker Worker, opts ServeOptions) *Server {
+	if opts.Calls == 0 {
+		opts.Calls = 128
+	}
+	if opts.CallsPerPeer == 0 {
+		opts.CallsPerPeer = 8
+	}
+	if opts.CallTime == 0 {
+		opts.CallTime = time.Minute
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{host: h, seller: seller, worker: worker, opts: opts, calls: newLimiter(opts.Calls, opts.CallsPerPeer)}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	h.SetStreamHandler(Protocol, s.limited(s.call))
+	h.SetStreamHandler(LogsProtocol, s.limited(s.logs))
+	return s
+}
+
+// Close stops answering, cuts off the calls under way and waits for them.
+func (s *Server) Close() error {
+	s.host.RemoveStreamHandler(Protocol)
+	s.host.RemoveStreamHandler(LogsProtocol)
+	s.cancel()
+	s.calls.close()
+	return nil
+}
+
+// limited runs serve for a stream if there is room, and ends the stream: in order if serve returns nil, else by a reset.
+func (s *Server) limited(serve func(network.Stream) error) network.StreamHandler {
+	return func(st network.Stream) {
+		room, open := s.calls.begin(st)
+		switch {
+		case !open:
+			_ = st.Reset()
+			return
+		case !room:
+			_ = st.SetDeadline(time.Now().Add(frameTime))
+			_ = writeFrame(st, market.Refusal{Code: market.RefusedBusy, Sentence: "too many calls at once"})
+			_ = st.Close()
+			return
+		}
+		defer s.calls.end(st)
+		if err := serve(st); err != nil {
+			s.opts.Log.Debug("call broke off", "peer", st.Conn().RemotePeer(), "protocol", st.Protocol(), "err", err)
+			_ = st.Reset()
+			return
+		}
+		_ = st.Close()
+	}
+}
+
+func (s *Server) call(st network.Stream) error {
+	if err := st.SetReadDeadline(time.Now().Add(frameTime)); err != nil {
+		return err
+	}
+	request, err := readFrame(st)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.opts.CallTime)
+	defer cancel()
+	from := st.Conn().RemotePeer()
+	answer, err := s.answer(ctx, from, request)
+	if err != nil {
+		answer = s.refusal(from, err)
+	}
+	if err := st.SetWriteDeadline(time.Now().Add(frameTime)); err != nil {
+		return err
+	}
+	err = writeFrame(st, answer)
+	if errors.Is(err, market.ErrMalformed) || errors.Is(err, market.ErrTooLarge) { // nothing was written
+		err = writeFrame(st, s.refusal(from, fmt.Errorf("answer: %w", err)))
+	}
+	return err
+}
+
+func (s *Server) answer(ctx context.Context, from peer.ID, request market.Message) (market.Message, error) {
+	switch r := request.(type) {
+	case market.QuoteRequest:
+		if r.Requester != from {
+			return nil, market.Refusal{Code: market.RefusedOther, Sentence: "the request names another peer as its requester"}
+		}
+		signed, err := s.seller.Quote(ctx, from, r)
+		return market.Signed{What: market.SignedQuote, Data: signed}, err
+	case market.TermsProposal:
+		w, err := s.seller.Witness(ctx, from, r)
+		return w, err
+	case market.Release:
+		return market.Ack{}, s.seller.Release(ctx, from, r.Reservation)
+	case market.Locked:
+		return market.Ack{}, s.seller.Locked(ctx, from, r)
+	case market.StatusRequest:
+		st, err := s.worker.Status(ctx, from, r.Job)
+		return st, err
+	case market.ResultRequest:
+		signed, err := s.worker.Result(ctx, from, r.Job)
+		return market.Signed{What: market.SignedResult, Data: signed}, err
+	case market.Signed:
+		if r.What == market.SignedReceipt {
+			return market.Ack{}, s.worker.Receipt(ctx, from, r.Data)
+		}
+	}
+	return nil, market.Refusal{Code: market.RefusedOther, Sentence: fmt.Sprintf("a %T is not something to ask a provider", request)}
+}
+
+// refusal is what the peer is told of an error: all of a Refusal, nothing of what went wrong inside.
+func (s *Server) refusal(from peer.ID, err error) market.Refusal {
+	var r market.Refusal
+	switch {
+	case errors.As(err, &r):
+		return r
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		r = market.Refusal{Code: market.RefusedBusy, Sentence: "the answer took too long"}
+	default:
+		r = market.Refusal{Code: market.RefusedOther, Sentence: "the provider could not answer; its log says why"}
+	}
+	s.opts.Log.Error("call failed", "peer", from, "err", err)
+	return r
+}
