@@ -56,9 +56,12 @@ type errShort struct{ missing Lovelace }
 
 func (e errShort) Error() string { return fmt.Sprintf("%d lovelace missing", e.missing) }
 
+// maxRounds bounds how often scripts may change their mind about what they take.
+const maxRounds = 20
+
 // settle adds coins until they suffice and units until the scripts are content with what is declared.
 func (b *balancer) settle() (*Tx, error) {
-	for rounds := 0; rounds < 10; {
+	for rounds := 0; rounds < maxRounds; {
 		tx, body, err := b.assemble()
 		if short := (errShort{}); errors.As(err, &short) {
 			u, err := b.pool.takeCoin(short.missing)

@@ -63,9 +63,10 @@ func (b *balancer) evaluate(tx *Tx) (settled bool, err error) {
 	}
 	for i, r := range tx.redeemers { // in the order of the calls
 		u := used[r.RedeemerKey]
+		// What a script takes may depend on the fee, which depends on what it may take: never going back ends that.
 		b.calls[i].units = ExUnits{
-			u.Mem + margin(u.Mem, sum.Mem, b.p.MaxTxUnits.Mem),
-			u.Steps + margin(u.Steps, sum.Steps, b.p.MaxTxUnits.Steps),
+			max(r.Units.Mem, u.Mem+margin(u.Mem, sum.Mem, b.p.MaxTxUnits.Mem)),
+			max(r.Units.Steps, u.Steps+margin(u.Steps, sum.Steps, b.p.MaxTxUnits.Steps)),
 		}
 	}
 	return false, nil
