@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
+	"github.com/multiformats/go-multistream"
 
 	"github.com/tallycompute/tally/market"
 )
@@ -202,8 +203,9 @@ func expect[A market.Message](answer market.Message) (A, error) {
 func interrupted(ctx context.Context, what string, err error) error {
 	kind := ErrInterrupted
 	var reset *network.StreamError
-	if errors.As(err, &reset) && reset.Remote && reset.ErrorCode == network.StreamProtocolNegotiationFailed {
-		kind = ErrUnreachable // it spoke the protocol once, and was asked without being asked whether it still does
+	var unknown multistream.ErrNotSupported[protocol.ID]
+	if errors.As(err, &unknown) || errors.As(err, &reset) && reset.Remote && reset.ErrorCode == network.StreamProtocolNegotiationFailed {
+		kind = ErrUnreachable // it spoke the protocol once, so the request was sent before it said that it no longer does
 	}
 	if errors.Is(err, market.ErrTooLarge) || errors.Is(err, market.ErrMalformed) || errors.Is(err, market.ErrOtherNetwork) {
 		kind = ErrProtocol
