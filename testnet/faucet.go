@@ -1,0 +1,148 @@
+package testnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/node"
+	"github.com/tallycompute/tally/chain/wallet"
+	"github.com/tallycompute/tally/plutus"
+)
+
+// ErrFaucet is test money that could not be made or sent.
+var ErrFaucet = errors.New("faucet")
+
+const (
+	FaucetADA     chain.Lovelace = 1_000_000_000_000_000 // in the genesis: a billion ADA
+	faucetNTX     uint64         = 1_000_000_000_000_000 // minted at once: a billion test NTX
+	faucetRange                  = 60 * time.Second      // validity of its transactions
+	faucetLook                   = 50 * time.Millisecond // between two looks for a transaction
+	faucetPatient                = 60 * time.Second      // until one is given up
+)
+
+// Faucet has a test network's money: ADA from the genesis, and test NTX, which its key alone can mint. Its key is
+// fresh and never stored.
+type Faucet struct {
+	wallet *wallet.Wallet
+	script []byte
+	ntx    chain.AssetID
+}
+
+// NewFaucet makes a faucet; its Address is to be funded by the genesis.
+func NewFaucet(n chain.Network) (*Faucet, error) {
+	words, err := wallet.NewMnemonic()
+	if err != nil {
+		return nil, fmt.Errorf("faucet's key: %w: %w", ErrFaucet, err)
+	}
+	w, err := wallet.New(wallet.Secret{Mnemonic: words}, n, wallet.Enterprise())
+	if err != nil {
+		return nil, fmt.Errorf("faucet's key: %w: %w", ErrFaucet, err)
+	}
+	script, err := faucetScript(w.PaymentKey())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFaucet, err)
+	}
+	return &Faucet{wallet: w, script: script, ntx: chain.AssetID{Policy: chain.HashScript(script), Name: "tNTX"}}, nil
+}
+
+// Address is the faucet's own.
+func (f *Faucet) Address() chain.Address { return f.wallet.Address() }
+
+// NTX is the asset that stands for NTX on this network.
+func (f *Faucet) NTX() chain.AssetID { return f.ntx }
+
+// Gift is what an address gets: one output for each value.
+type Gift struct {
+	To     chain.Address
+	Values []chain.Value
+}
+
+// Fund mints test NTX, publishes the contracts as reference scripts and hands out the gifts, and returns when all of
+// that is in blocks. The gifts must fit into one transaction: some hundred outputs.
+func (f *Faucet) Fund(ctx context.Context, n *node.Node, c *plutus.Contracts, gifts []Gift) error {
+	// One coin apart for collateral: the genesis gave everything in one output, and minting runs a script.
+	apart := chain.Draft{Outputs: []chain.Output{{Address: f.Address(), Value: chain.Coins(wallet.CollateralLovelace)}}}
+	if err := f.pay(ctx, n, apart); err != nil {
+		return fmt.Errorf("collateral: %w", err)
+	}
+	d := chain.Draft{
+		Mint: []chain.Mint{{
+			Policy: f.ntx.Policy, Assets: map[string]int64{f.ntx.Name: int64(faucetNTX)}, Redeemer: []byte{0xd8, 0x79, 0x80},
+		}},
+		Signers: []chain.KeyHash{f.wallet.PaymentKey()},
+		Scripts: [][]byte{f.script},
+	}
+	for _, g := range gifts {
+		for _, v := range g.Values {
+			d.Outputs = append(d.Outputs, chain.Output{Address: g.To, Value: v})
+		}
+	}
+	if err := f.pay(ctx, n, d); err != nil {
+		return fmt.Errorf("gifts: %w", err)
+	}
+	if err := f.pay(ctx, n, c.Deploy(plutus.Frame{})); err != nil {
+		return fmt.Errorf("reference scripts: %w", err)
+	}
+	return nil
+}
+
+// pay balances a draft with the faucet's coins, signs and submits it, and waits until it is in a block.
+func (f *Faucet) pay(ctx context.Context, n *node.Node, d chain.Draft) error {
+	params, err := n.Params(ctx)
+	if err != nil {
+		return err
+	}
+	clock, err := n.Clock(ctx)
+	if err != nil {
+		return err
+	}
+	tip, _, us, err := n.Snapshot(ctx, f.Address())
+	if err != nil {
+		return err
+	}
+	d.From = tip.Slot
+	if d.Until, err = clock.TimeToSlot(clock.SlotToTime(tip.Slot) + chain.Time(faucetRange.Milliseconds())); err != nil {
+		return err
+	}
+	coins, collateral := us, []chain.UTxO(nil)
+	if i := slices.IndexFunc(us, func(u chain.UTxO) bool {
+		return len(u.Value.Assets) == 0 && u.Value.Coin == wallet.CollateralLovelace
+	}); i >= 0 {
+		collateral, coins = us[i:i+1], slices.Delete(slices.Clone(us), i, i+1)
+	}
+	tx, err := chain.Balance(d, coins, f.Address(), collateral, params, clock, f.wallet.Network())
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrFaucet, err)
+	}
+	if err := f.wallet.SignBuilt(tx); err != nil {
+		return fmt.Errorf("%w: %w", ErrFaucet, err)
+	}
+	if err := n.Submit(ctx, tx.Bytes()); err != nil {
+		return err
+	}
+	return f.wait(ctx, n, tx.ID())
+}
+
+// wait returns when the faucet holds an output of a transaction: each of its own leaves it change.
+func (f *Faucet) wait(ctx context.Context, n *node.Node, id chain.TxID) error {
+	ctx, cancel := context.WithTimeout(ctx, faucetPatient)
+	defer cancel()
+	for {
+		us, err := n.UTxOs(ctx, f.Address())
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(us, func(u chain.UTxO) bool { return u.Ref.Tx == id }) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w: %w", id, ErrFaucet, context.Cause(ctx))
+		case <-time.After(faucetLook):
+		}
+	}
+}
