@@ -1,0 +1,316 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	_ "modernc.org/sqlite" // the database of the provider's own state
+
+	"github.com/tallycompute/tally/escrow"
+	"github.com/tallycompute/tally/executor"
+	"github.com/tallycompute/tally/executor/collective"
+	"github.com/tallycompute/tally/executor/container"
+	"github.com/tallycompute/tally/executor/python"
+	"github.com/tallycompute/tally/market"
+	"github.com/tallycompute/tally/market/agree"
+	"github.com/tallycompute/tally/market/p2p"
+	"github.com/tallycompute/tally/provider"
+)
+
+// shop is what `provider init` writes and `provider run` sells: HOME/provider.json.
+type shop struct {
+	Rate      string   `json:"rate_ntx"` // per shard-second
+	Slots     uint32   `json:"slots"`
+	CPUs      float64  `json:"cpus"`
+	MemoryGiB float64  `json:"memory_gib"`
+	DiskGiB   float64  `json:"disk_gib"`
+	Images    []string `json:"images"`
+	Region    string   `json:"region"`
+	Runtime   string   `json:"oci_runtime,omitempty"` // such as runsc; empty: the engine's default
+}
+
+func providerCommand(a *app) *cobra.Command {
+	c := &cobra.Command{Use: "provider", Short: "Sell this machine"}
+	s := shop{}
+	initialise := &cobra.Command{
+		Use: "init", Short: "Make keys and say what to sell", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return a.providerInit(s) },
+	}
+	f := initialise.Flags()
+	f.StringVar(&s.Rate, "rate", "0.001", "price in NTX of a shard-second")
+	f.Uint32Var(&s.Slots, "slots", 1, "shards at a time")
+	f.Float64Var(&s.CPUs, "cpus", float64(runtime.NumCPU()), "cores for sale")
+	f.Float64Var(&s.MemoryGiB, "memory-gib", 2, "memory for sale")
+	f.Float64Var(&s.DiskGiB, "disk-gib", 4, "disk for sale")
+	f.StringSliceVar(&s.Images, "image", []string{"tally/python:bookworm", "tally/torch:bookworm"}, "images on this machine's engine to run jobs in")
+	f.StringVar(&s.Region, "region", "", "where the machine is, such as eu")
+	f.StringVar(&s.Runtime, "oci-runtime", "", "OCI runtime for containers, such as runsc")
+	listen := ""
+	run := &cobra.Command{
+		Use: "run", Short: "Offer, witness, run and be paid, until interrupted", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.providerRun(cmd.Context(), listen) },
+	}
+	run.Flags().StringVar(&listen, "listen", p2p.DefaultListen, "multiaddresses to listen on, separated by commas")
+	c.AddCommand(initialise, run, &cobra.Command{
+		Use: "status", Short: "What this provider did and is doing", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.providerStatus(cmd.Context()) },
+	})
+	return c
+}
+
+// setUp makes a participant: its directory, network, wallet and peer key; what is there already stays.
+func (a *app) setUp() (map[string]any, error) {
+	if err := os.MkdirAll(a.home, 0o700); err != nil {
+		return nil, fail(exitConfig, err, "choose another --home")
+	}
+	n, err := a.network()
+	if err != nil {
+		return nil, err
+	}
+	if a.networkFile != "" {
+		if err := n.Save(a.path("network.json")); err != nil {
+			return nil, fail(exitConfig, err, "choose another --home")
+		}
+	}
+	words, err := a.makeWallet()
+	if err != nil {
+		return nil, err
+	}
+	w, err := a.openWallet(n)
+	if err != nil {
+		return nil, err
+	}
+	key, err := p2p.LoadOrCreateKey(a.path("peer.key"))
+	if err != nil {
+		return nil, fail(exitConfig, err, "check %s", a.path("peer.key"))
+	}
+	id, err := peer.IDFromPrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	v := map[string]any{"peer": id, "address": w.Address()}
+	if words != "" {
+		v["words"] = words
+		a.note("A new wallet. These words restore it, keep them: %s", words)
+	}
+	return v, nil
+}
+
+func (a *app) providerInit(s shop) error {
+	if _, err := s.config(); err != nil {
+		return usage(err)
+	}
+	v, err := a.setUp()
+	if err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(a.path("provider.json"), append(b, '\n'), 0o600); err != nil {
+		return fail(exitConfig, err, "choose another --home")
+	}
+	return a.print(v, func(w io.Writer) {
+		fmt.Fprintf(w, "peer     %s\naddress  %s\n", v["peer"], v["address"])
+		a.note("Send the address some ADA for fees and NTX for bonds; then: tally provider run")
+	})
+}
+
+// config is what the shop says, in the daemon's words.
+func (s shop) config() (provider.Config, error) {
+	rate, err := market.ParseNTX(s.Rate)
+	if err != nil {
+		return provider.Config{}, fmt.Errorf("--rate: %w", err)
+	}
+	return provider.Config{
+		RateUNTX: rate, Region: s.Region, OS: runtime.GOOS, Arch: runtime.GOARCH,
+		Capacity: market.Capacity{Slots: s.Slots, Resources: market.Resources{
+			MilliCPU: uint64(s.CPUs * 1000), MemoryMiB: uint64(s.MemoryGiB * 1024), DiskMiB: uint64(s.DiskGiB * 1024),
+		}},
+	}, nil
+}
+
+func (a *app) providerRun(ctx context.Context, listen string) (err error) {
+	b, err := os.ReadFile(a.path("provider.json"))
+	if err != nil {
+		return fail(exitConfig, err, "tally provider init says what to sell")
+	}
+	var s shop
+	if err := json.Unmarshal(b, &s); err != nil {
+		return fail(exitConfig, err, "%s is not JSON: tally provider init writes it anew", a.path("provider.json"))
+	}
+	cfg, err := s.config()
+	if err != nil {
+		return fail(exitConfig, err, "check %s", a.path("provider.json"))
+	}
+	engine, err := container.New(container.Config{OCIRuntime: s.Runtime})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	if err := a.stock(ctx, &cfg, s, engine); err != nil {
+		return err
+	}
+	p, err := a.open(ctx, listen, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	return p.run(ctx, func(ctx context.Context) error { return p.sell(ctx, cfg, engine) })
+}
+
+// stock looks at what the machine and its engine really have.
+func (a *app) stock(ctx context.Context, cfg *provider.Config, s shop, engine *container.Runtime) error {
+	info, err := engine.Info(ctx)
+	if err != nil {
+		return err
+	}
+	cfg.Isolation = info.Isolation
+	gpus, why, err := provider.GPUs()
+	if err != nil {
+		return err
+	}
+	cfg.GPUs = gpus
+	a.note("%s; %s %s, isolation %s", why, info.Engine, info.Version, info.Isolation.Tier())
+	for _, name := range s.Images {
+		id, err := engine.ImageID(ctx, name)
+		if errors.Is(err, executor.ErrImageMissing) {
+			a.note("image %s is not on this engine and is not offered", name)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		cfg.Images = append(cfg.Images, id)
+	}
+	return nil
+}
+
+// sell runs the daemon, the escrow's actor and the answers to requesters.
+func (p *party) sell(ctx context.Context, cfg provider.Config, engine *container.Runtime) (err error) {
+	db, err := openDB(filepath.Join(p.home, "provider.db"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	sdk := filepath.Join(p.home, "sdk")
+	if err := writeSDK(sdk); err != nil {
+		return err
+	}
+	service := collective.NewService(p.host, p.app.logger)
+	defer func() { err = errors.Join(err, service.Close()) }()
+	cfg.Policy = p.net.Policy
+	cfg.MaxLockTime = 2 * time.Duration(p.net.LockMS) * time.Millisecond
+	cfg.Addrs = func() []string {
+		var all []string
+		for _, m := range p.host.Addrs() {
+			all = append(all, m.String())
+		}
+		return all
+	}
+	cfg = cfg.Defaults()
+	d, err := provider.New(ctx, cfg, provider.Deps{
+		Dir: filepath.Join(p.home, "jobs"), DB: db, Peer: p.host.Key(), Contracts: p.contracts,
+		Ledger: p.node, Book: p.book, Wallet: &witnessWallet{p.wallet, p.kept}, SignBinding: p.wallet.SignMessage,
+		Engine: engine, Files: p.files, Collectives: collectives{service, cfg.ArenaBytes, p.app.logger},
+		Publisher: &publisher{p: p}, SDK: sdk, Log: p.app.logger,
+	})
+	if err != nil {
+		return fail(exitConfig, err, "check %s", filepath.Join(p.home, "provider.json"))
+	}
+	p.book.mine = func(ctx context.Context, l escrow.Lot) (bool, error) {
+		if l.Key.Provider != p.wallet.PaymentKey() || !l.Mine(p.wallet.PaymentKey()) {
+			return false, nil
+		}
+		return d.Known(ctx, l.Key.Job)
+	}
+	server := agree.Serve(ctx, p.host, d, d, agree.ServeOptions{Log: p.app.logger})
+	defer func() { err = errors.Join(err, server.Close()) }()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.Run(ctx) })
+	g.Go(func() error { return p.actor(escrow.Provider, d.Facts).Run(ctx) })
+	err = g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil // asked to stop
+	}
+	return err
+}
+
+// actor does what is due on chain for this party.
+func (p *party) actor(role escrow.Role, facts func(context.Context, escrow.Key) (escrow.Facts, error)) *escrow.Actor {
+	return &escrow.Actor{
+		Role: role, Contracts: p.contracts, Ledger: p.node, Purse: p.purse, Book: p.book, Policy: p.net.Policy,
+		Validity: 2 * time.Duration(p.net.LockMS) * time.Millisecond, Facts: facts, Log: p.app.logger,
+	}
+}
+
+// publisher puts offers into the DHT, and says so on stdout the first time.
+type publisher struct {
+	p    *party
+	said bool
+}
+
+// Publish implements provider.Publisher.
+func (u *publisher) Publish(ctx context.Context, offer []byte, capabilities []market.Capability) error {
+	keys := make([]string, len(capabilities))
+	for i, c := range capabilities {
+		keys[i] = market.CapabilityKey(u.p.net.Magic, u.p.contracts.Policy, c)
+	}
+	if err := u.p.dht.Publish(ctx, offer, keys); err != nil || u.said {
+		return err
+	}
+	u.said = true
+	return json.NewEncoder(u.p.app.stdout).Encode(map[string]any{
+		"ready": true, "peer": u.p.host.ID(), "address": u.p.wallet.Address(), "addrs": u.p.host.Addrs(),
+	})
+}
+
+// writeSDK writes the Python SDK where containers can mount it.
+func writeSDK(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.CopyFS(dir, python.Files)
+}
+
+func openDB(path string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_txlock=immediate")
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	return db, nil
+}
+
+func (a *app) providerStatus(ctx context.Context) (err error) {
+	db, err := openDB(a.path("provider.db"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	records, err := provider.Records(ctx, db)
+	if err != nil {
+		return fail(exitNotFound, err, "tally provider run makes one")
+	}
+	return a.print(records, func(w io.Writer) {
+		for _, r := range records {
+			fmt.Fprintf(w, "%s  %-10s  %s\n", r.Job, r.Phase, r.Message)
+		}
+		if len(records) == 0 {
+			fmt.Fprintln(w, "no jobs yet")
+		}
+	})
+}
+

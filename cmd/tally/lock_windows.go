@@ -1,0 +1,27 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/windows"
+)
+
+// errLocked is a data directory that another process works in.
+var errLocked = errors.New("data directory is in use")
+
+// lockHome takes the participant's data directory for this process. The lock ends with the process, however it ends.
+func lockHome(home string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(home, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	const whole = 1
+	err = windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, whole, 0, &windows.Overlapped{})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", home, errLocked), f.Close())
+	}
+	return f, nil
+}

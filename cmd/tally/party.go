@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/index"
+	"github.com/tallycompute/tally/chain/node"
+	"github.com/tallycompute/tally/chain/wallet"
+	"github.com/tallycompute/tally/executor/bundle"
+	"github.com/tallycompute/tally/market"
+	"github.com/tallycompute/tally/market/dht"
+	"github.com/tallycompute/tally/market/p2p"
+	"github.com/tallycompute/tally/plutus"
+	"github.com/tallycompute/tally/testnet"
+)
+
+// party is a participant with everything it holds open: keys, node, index, peers.
+type party struct {
+	app       *app
+	home      string
+	lock      *os.File
+	net       testnet.Network
+	contracts *plutus.Contracts
+	wallet    *wallet.Wallet
+	kept      *wallet.Reservations
+	node      *node.Node
+	ix        *index.Index
+	book      *book
+	purse     *purse
+	host      *p2p.Host
+	dht       *dht.DHT
+	store     *bundle.Store
+	files     *files
+}
+
+// path is a file in the participant's data directory.
+func (a *app) path(elem ...string) string { return filepath.Join(append([]string{a.home}, elem...)...) }
+
+// network reads the network's public facts.
+func (a *app) network() (testnet.Network, error) {
+	path := a.networkFile
+	if path == "" {
+		path = a.path("network.json")
+	}
+	n, err := testnet.Load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return n, fail(exitConfig, err, "tally init --network FILE sets up this participant; tally testnet up makes a whole network to try")
+	}
+	return n, fail(exitConfig, err, "check %s", path)
+}
+
+// openWallet unlocks the participant's wallet.
+func (a *app) openWallet(n testnet.Network) (*wallet.Wallet, error) {
+	s, err := wallet.Load(a.path("wallet.age"), a.passphrase(false))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fail(exitConfig, err, "tally wallet new makes one")
+	}
+	if err != nil {
+		return nil, fail(exitWallet, err, "the passphrase comes from TALLY_WALLET_PASSPHRASE, from %s, or is asked for", a.path("passphrase"))
+	}
+	return wallet.New(s, n.Chain())
+}
+
+// open opens everything; server says whether this participant holds records of the DHT for others.
+func (a *app) open(ctx context.Context, listen string, server bool) (p *party, err error) {
+	net, err := a.network()
+	if err != nil {
+		return nil, err
+	}
+	p = &party{app: a, home: a.home, net: net}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	if err := os.MkdirAll(a.home, 0o700); err != nil {
+		return nil, fail(exitConfig, err, "choose another --home")
+	}
+	if p.lock, err = lockHome(a.home); err != nil {
+		return nil, fail(exitConfig, err, "another tally works in %s: end it, or choose another --home", a.home)
+	}
+	if p.contracts, err = plutus.New(net.Chain(), net.Contracts); err != nil {
+		return nil, fail(exitConfig, err, "the contract parameters in network.json cannot be used")
+	}
+	if p.wallet, err = a.openWallet(net); err != nil {
+		return nil, err
+	}
+	if err := p.openChain(ctx); err != nil {
+		return nil, err
+	}
+	return p, p.openPeers(ctx, listen, server)
+}
+
+func (p *party) openChain(ctx context.Context) (err error) {
+	if p.kept, err = wallet.OpenReservations(ctx, filepath.Join(p.home, "wallet.db")); err != nil {
+		return err
+	}
+	if p.node, err = node.Dial(ctx, node.Config{Socket: p.net.Socket, Network: p.net.Chain(), Log: p.app.logger}); err != nil {
+		return err
+	}
+	p.ix, err = index.Open(ctx, filepath.Join(p.home, "index.db"), index.Config{
+		Network: p.net.Chain(), Log: p.app.logger,
+		Watch: []index.Credential{index.Key(p.wallet.PaymentKey()), index.Script(p.contracts.Stub), index.Script(p.contracts.Policy)},
+	})
+	if err != nil {
+		return err
+	}
+	p.book = newBook(p.ix, p.contracts, p.wallet.PaymentKey())
+	p.purse = &purse{
+		node: p.node, book: p.book, wallet: p.wallet, kept: p.kept, network: p.net.Chain(),
+		depth: time.Duration(p.net.MarginMS) * time.Millisecond,
+	}
+	return nil
+}
+
+func (p *party) openPeers(ctx context.Context, listen string, server bool) (err error) {
+	if p.store, err = bundle.OpenStore(filepath.Join(p.home, "store")); err != nil {
+		return err
+	}
+	cfg := p2p.Config{KeyFile: filepath.Join(p.home, "peer.key"), UserAgent: "tally/" + version, Log: p.app.logger}
+	if listen != "" {
+		cfg.Listen = strings.Split(listen, ",")
+	}
+	if p.host, err = p2p.New(ctx, cfg); err != nil {
+		return err
+	}
+	boot, err := bootstrapPeers(p.net.Bootstrap)
+	if err != nil {
+		return fail(exitConfig, err, "network.json names bootstrap peers as multiaddresses that end in /p2p/PEER")
+	}
+	p.files = newFiles(p.host, p.store, p.app.logger)
+	p.dht, err = dht.New(ctx, p.host, dht.Config{
+		Server: server, Bootstrap: boot, Log: p.app.logger,
+		Check: func(id peer.ID, offer []byte, now time.Time) (uint64, error) {
+			o, err := market.OpenOffer(offer, chain.Time(now.UnixMilli()), p.net.Magic, id)
+			return o.Sequence, err
+		},
+	})
+	return err
+}
+
+// run follows the chain and keeps in the DHT while f runs, and returns what f returns.
+func (p *party) run(ctx context.Context, f func(ctx context.Context) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	done := errors.New("done")
+	background := func(what string, run func(context.Context) error) {
+		g.Go(func() error {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("%s: %w", what, err)
+			}
+			return nil
+		})
+	}
+	background("index", func(ctx context.Context) error { return p.ix.Run(ctx, p.node) })
+	background("dht", p.dht.Run)
+	g.Go(func() error {
+		if err := p.catchUp(ctx); err != nil {
+			return err
+		}
+		if err := f(ctx); err != nil {
+			return err
+		}
+		return done
+	})
+	if err := g.Wait(); !errors.Is(err, done) {
+		return err
+	}
+	return nil
+}
+
+// catchUp waits until the index has what the node has now.
+func (p *party) catchUp(ctx context.Context) error {
+	tip, err := p.node.Tip(ctx)
+	if err != nil {
+		return err
+	}
+	return p.ix.WaitSlot(ctx, tip.Slot)
+}
+
+func (p *party) close() error {
+	var errs []error
+	if p.files != nil {
+		errs = append(errs, p.files.close())
+	}
+	if p.dht != nil {
+		errs = append(errs, p.dht.Close())
+	}
+	if p.host != nil {
+		errs = append(errs, p.host.Close())
+	}
+	if p.ix != nil {
+		errs = append(errs, p.ix.Close())
+	}
+	if p.node != nil {
+		errs = append(errs, p.node.Close())
+	}
+	if p.kept != nil {
+		errs = append(errs, p.kept.Close())
+	}
+	if p.lock != nil {
+		errs = append(errs, p.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func bootstrapPeers(addrs []string) ([]peer.AddrInfo, error) {
+	var all []peer.AddrInfo
+	for _, s := range addrs {
+		i, err := peer.AddrInfoFromString(s)
+		if err != nil {
+			return nil, fmt.Errorf("bootstrap peer %q: %w", s, err)
+		}
+		all = append(all, *i)
+	}
+	return all, nil
+}
