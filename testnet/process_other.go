@@ -1,0 +1,20 @@
+//go:build !linux
+
+package testnet
+
+import (
+	"os"
+	"syscall"
+)
+
+func ownGroup() *syscall.SysProcAttr { return nil }
+
+func killGroup(pid int) error {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	return p.Kill()
+}
+
+func terminate(p *os.Process) error { return p.Signal(os.Interrupt) }
