@@ -1,0 +1,105 @@
+package plutus
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/chaintest"
+)
+
+// FuzzUnpackTerms: what is accepted packs to the same bytes.
+func FuzzUnpackTerms(f *testing.F) {
+	w := newWorld(f, silentBlueprint)
+	f.Add(w.terms.pack())
+	t := w.terms
+	t.Requester = w.addresses[1]
+	f.Add(t.pack())
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		x, err := UnpackTerms(b, w.Network)
+		if err != nil {
+			return
+		}
+		if again, err := x.Pack(); err != nil || !bytes.Equal(again, b) {
+			t.Fatalf("%x packs to %x, %v", b, again, err)
+		}
+	})
+}
+
+// FuzzDecodeAction: what is accepted is written as the scripts' own serialiseData would.
+func FuzzDecodeAction(f *testing.F) {
+	w := newWorld(f, silentBlueprint)
+	for _, k := range kinds() {
+		b, err := Action{Kind: k, Terms: w.terms, Root: [32]byte{1}}.Encode()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+		f.Add(definite(b))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := DecodeAction(b, w.Network)
+		if err != nil {
+			return
+		}
+		out, err := a.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := DecodeAction(out, w.Network); err != nil || again != a || !chain.IsCanonicalData(out) {
+			t.Fatalf("%+v, then %+v, %v", a, again, err)
+		}
+	})
+}
+
+// FuzzReadLot: whatever the datum, what is accepted as a lot has an output that reads as the same lot.
+func FuzzReadLot(f *testing.F) {
+	w := newWorld(f, silentBlueprint)
+	f.Add(w.lotIn(1, 0, Open, w.terms).Datum, uint8(Open), uint64(price+bond))
+	f.Add(w.lotIn(1, 1, Committed, w.terms).Datum, uint8(Committed), uint64(1))
+	f.Add(definite(w.lotIn(1, 1, Open, w.terms).Datum), uint8(2), uint64(0))
+	f.Fuzz(func(t *testing.T, datum []byte, state uint8, sum uint64) {
+		v := chain.Coins(ada).With(ntx, sum).With(w.Token(w.job, State(state)), 1)
+		u := chain.UTxO{Output: chain.Output{Address: w.Address, Value: v, Datum: datum}}
+		l, err := w.ReadLot(u, bondBps)
+		if err != nil {
+			return
+		}
+		o, err := w.output(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := w.ReadLot(chain.UTxO{Output: o}, bondBps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Provider != l.Provider || m.Root != l.Root || m.ClaimAt != l.ClaimAt || m.PriceUNTX != l.PriceUNTX || m.Job != l.Job || m.State != l.State {
+			t.Fatalf("%+v, then %+v", l, m)
+		}
+	})
+}
+
+// FuzzObserve: no redeemer makes the index stop or invent a lot.
+func FuzzObserve(f *testing.F) {
+	w := newWorld(f, silentBlueprint)
+	for _, k := range kinds() {
+		b, err := Action{Kind: k, Terms: w.terms}.Encode()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, int64(1))
+		f.Add(b, int64(-1))
+	}
+	known := w.lot(f, 1, 0, Open)
+	f.Fuzz(func(t *testing.T, redeemer []byte, q int64) {
+		events, err := w.Observe(chain.BlockTx{
+			Inputs: []chain.OutRef{known.Ref}, Mint: map[chain.AssetID]int64{w.Token(w.job, Open): q},
+			MintRedeemers: map[chain.ScriptHash][]byte{w.Policy: redeemer},
+			Outputs:       []chain.UTxO{{Output: chain.Output{Address: chaintest.NewActor("x").Address}}},
+		}, func(r chain.OutRef) (Lot, bool) { return known, r == known.Ref })
+		if err == nil && len(events) > 1 {
+			t.Fatalf("%d events of one lot", len(events))
+		}
+	})
+}
