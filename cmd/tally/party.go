@@ -117,6 +117,7 @@ func (p *party) openChain(ctx context.Context) (err error) {
 		return err
 	}
 	p.book = newBook(p.ix, p.contracts, p.wallet.PaymentKey())
+	p.ix.Register("fees/1", feeHandler(p.wallet.PaymentKey()))
 	p.purse = &purse{
 		node: p.node, book: p.book, wallet: p.wallet, kept: p.kept, network: p.net.Chain(),
 		depth: time.Duration(p.net.MarginMS) * time.Millisecond,

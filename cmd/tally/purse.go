@@ -70,8 +70,11 @@ func (p *purse) Balance(ctx context.Context, d chain.Draft, purpose string) (*ch
 			own = append(own, u.Ref)
 		}
 	}
-	return tx, p.kept.Reserve(ctx, own, purpose+" "+tx.ID().String(), clock.SlotToTime(d.Until))
+	return tx, p.kept.Reserve(ctx, own, reservation(purpose, tx.ID()), clock.SlotToTime(d.Until))
 }
+
+// reservation is what coins are reserved for.
+func reservation(purpose string, tx chain.TxID) string { return purpose + " " + tx.String() }
 
 // Sign adds the wallet's witness to a transaction that Balance made.
 func (p *purse) Sign(tx *chain.Tx) error { return p.wallet.SignBuilt(tx) }

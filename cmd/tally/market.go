@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/index"
+	"github.com/tallycompute/tally/market"
+	"github.com/tallycompute/tally/market/agree"
+	"github.com/tallycompute/tally/market/requester"
+)
+
+// finder finds offers in the DHT, in the requester's words.
+type finder struct{ p *party }
+
+// mostOffers is how many offers a search looks at.
+const mostOffers = 256
+
+// Find implements requester.Offers.
+func (f finder) Find(ctx context.Context, c market.Capability) ([]market.Offer, []requester.Dropped, error) {
+	found, err := f.p.dht.Find(ctx, market.CapabilityKey(f.p.net.Magic, f.p.contracts.Policy, c), mostOffers)
+	if err != nil {
+		return nil, nil, err
+	}
+	now, err := f.p.now(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var offers []market.Offer
+	var dropped []requester.Dropped
+	drop := func(id peer.ID, err error) {
+		dropped = append(dropped, requester.Dropped{Peer: id, Reason: market.Reason{Code: "offer", Sentence: err.Error()}})
+	}
+	for _, x := range found.Found {
+		o, err := market.OpenOffer(x.Offer, now, f.p.net.Magic, x.Peer)
+		if err != nil {
+			drop(x.Peer, err)
+			continue
+		}
+		offers = append(offers, o)
+	}
+	for _, x := range found.Rejected {
+		drop(x.Peer, x.Reason)
+	}
+	return offers, dropped, nil
+}
+
+// now is the chain's time at the index's tip.
+func (p *party) now(ctx context.Context) (chain.Time, error) {
+	c, err := p.node.Clock(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("clock: %w", err)
+	}
+	return c.SlotToTime(p.book.Tip()), nil
+}
+
+// sellers are providers as the requester calls them.
+type sellers struct{ agree.Client }
+
+// coins is the purse as the requester uses it.
+type coins struct{ *purse }
+
+// Coins implements requester.Purse.
+func (c coins) Coins(ctx context.Context) ([]chain.UTxO, error) {
+	all, err := c.book.Coins(ctx)
+	if err != nil {
+		return nil, err
+	}
+	free, _, err := c.kept.Coins(ctx, all)
+	return free, err
+}
+
+// Sign implements requester.Purse. A transaction of an earlier process is signed if it passes the check again.
+func (c coins) Sign(tx *chain.Tx, check func(chain.TxBody) error) error {
+	vkey, sig, err := c.wallet.SignChecked(tx.Body(), check)
+	if err != nil {
+		return err
+	}
+	return tx.AddWitness(vkey, sig)
+}
+
+// Release implements requester.Purse.
+func (c coins) Release(ctx context.Context, purpose string, tx chain.TxID) error {
+	return c.kept.Release(ctx, reservation(purpose, tx))
+}
+
+// blocks is what the chain holds beside the lots.
+type blocks struct{ p *party }
+
+// Confirmations implements requester.Blocks.
+func (b blocks) Confirmations(ctx context.Context, tx chain.TxID) (uint64, error) {
+	_, height, ok, err := b.p.ix.TxBlock(ctx, tx)
+	if err != nil || !ok {
+		return 0, err
+	}
+	return b.p.ix.Tip().Confirmations(height), nil
+}
+
+// References implements requester.Blocks.
+func (b blocks) References(ctx context.Context) ([]chain.UTxO, error) {
+	return b.p.book.References(ctx)
+}
+
+// feeHandler notes what transactions that spend a wallet's outputs cost.
+func feeHandler(key chain.KeyHash) index.Handler {
+	return index.HandlerFunc(func(b index.Block) ([]index.Event, error) {
+		var events []index.Event
+		for _, tx := range b.Txs {
+			own := false
+			for _, ref := range tx.Inputs {
+				k, ok := b.Spent[ref].Address.Key()
+				own = own || ok && k == key
+			}
+			if own {
+				events = append(events, index.Event{Key: "fee/" + tx.ID.String(), Kind: "fee", Payload: binary.BigEndian.AppendUint64(nil, uint64(tx.Fee))})
+			}
+		}
+		return events, nil
+	})
+}
+
+// Fee implements requester.Blocks.
+func (b blocks) Fee(ctx context.Context, tx chain.TxID) (chain.Lovelace, bool, error) {
+	events, err := b.p.ix.Events(ctx, "fee/"+tx.String())
+	if err != nil || len(events) == 0 {
+		return 0, false, err
+	}
+	if len(events[0].Payload) != 8 {
+		return 0, false, errors.New("a stored fee is damaged")
+	}
+	return chain.Lovelace(binary.BigEndian.Uint64(events[0].Payload)), true, nil
+}
