@@ -3,6 +3,7 @@ package provider
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"io"
 	"iter"
 	"strings"
@@ -176,4 +177,13 @@ func tailLines(r io.Reader) iter.Seq[[]byte] {
 			}
 		}
 	}
+}
+
+// Records lists the jobs in a provider's database, without a daemon.
+func Records(ctx context.Context, db *sql.DB) ([]Record, error) {
+	s, err := openStore(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	return (&Daemon{store: s}).Jobs(ctx)
 }
