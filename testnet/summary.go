@@ -31,6 +31,9 @@ type JobSummary struct {
 	Shards       []ShardSummary     `json:"shards"`
 	Seconds      map[string]float64 `json:"seconds"`
 	Result       string             `json:"result,omitempty"` // the answer, in a line
+
+	// RequesterCostLovelace is what the job's transactions left the requester short of: fees, and what it gave to outputs.
+	RequesterCostLovelace int64 `json:"requester_cost_lovelace"`
 }
 
 // ShardSummary is one provider's part of a job.
@@ -44,6 +47,13 @@ type ShardSummary struct {
 	BondReturnedUNTX uint64         `json:"bond_returned_untx"`
 	LockedLovelace   chain.Lovelace `json:"locked_lovelace"` // returned to the provider with the settlement
 	Txs              ShardTxs       `json:"txs"`
+
+	// ProviderCostLovelace is what the job's transactions left the provider short of once the lot has ended.
+	ProviderCostLovelace int64   `json:"provider_cost_lovelace"`
+	Name                 string  `json:"name"`           // of the provider, for people
+	Seconds              float64 `json:"seconds"`        // from the lot's opening to its end on chain
+	Receipt              string  `json:"receipt"`        // file, relative to the summary
+	ReceiptBy            string  `json:"receipt_signed"` // both | provider
 }
 
 // ShardTxs are the transactions that moved a shard's lot.
