@@ -137,7 +137,8 @@ type Record struct {
 	Phase   market.Phase `json:"phase"`
 	Message string       `json:"message"`
 	Done    bool         `json:"done"`
-	Receipt bool         `json:"receipt"` // signed by the requester
+	Result  []byte       `json:"result,omitempty"`  // as this provider signed it; market.ReadResult reads it
+	Receipt []byte       `json:"receipt,omitempty"` // the same with the requester's signature; market.OpenReceipt reads it
 }
 
 // Jobs lists every job there ever was.
@@ -148,7 +149,7 @@ func (d *Daemon) Jobs(ctx context.Context) ([]Record, error) {
 	}
 	records := make([]Record, len(all))
 	for i, r := range all {
-		records[i] = Record{r.Job, r.Phase, r.Message, r.Done, r.Receipt != nil}
+		records[i] = Record{r.Job, r.Phase, r.Message, r.Done, r.Result, r.Receipt}
 	}
 	return records, nil
 }
