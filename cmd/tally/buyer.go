@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tallycompute/tally/escrow"
@@ -27,13 +28,17 @@ type buyer struct {
 }
 
 // openBuyer opens the participant as a requester; progress hears of every event.
-func (a *app) openBuyer(ctx context.Context, listen string, progress func(requester.Event)) (*buyer, error) {
-	p, err := a.open(ctx, listen, false)
+func (a *app) openBuyer(ctx context.Context, with access, progress func(requester.Event)) (*buyer, error) {
+	p, err := a.open(ctx, with)
 	if err != nil {
 		return nil, err
 	}
 	b := &buyer{party: p}
 	if b.db, err = openDB(filepath.Join(a.home, "requester.db")); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	id, err := peer.IDFromPrivateKey(p.key)
+	if err != nil {
 		return nil, errors.Join(err, b.close())
 	}
 	calls := agree.Client{Host: p.host}
@@ -42,9 +47,9 @@ func (a *app) openBuyer(ctx context.Context, listen string, progress func(reques
 		LockTime: ms(p.net.LockMS), LockMargin: ms(p.net.MarginMS), Margin: market.Millis(p.net.MarginMS),
 		Confirmations: p.net.Confirmations, Poll: ms(p.net.PollMS),
 	}, requester.Deps{
-		Dir: a.path("jobs"), DB: b.db, Peer: p.host.Key(), Address: p.wallet.Address(), Contracts: p.contracts,
+		Dir: a.path("jobs"), DB: b.db, Peer: p.key, Address: p.wallet.Address(), Contracts: p.contracts,
 		Ledger: p.node, Book: p.book, Blocks: blocks{p}, Purse: coins{p.purse}, Offers: finder{p},
-		Sellers: calls, Workers: calls, Logger: calls, Files: p.files, Reducer: reducer{owner: p.host.ID().String()},
+		Sellers: calls, Workers: calls, Logger: calls, Files: p.files, Reducer: reducer{owner: id.String()},
 		Progress: progress, Log: a.logger,
 	})
 	if err != nil {
@@ -180,4 +185,3 @@ func imageOf(ctx context.Context, j market.Job) (id market.ImageDigest, err erro
 	}
 	return id, err
 }
-

@@ -108,14 +108,9 @@ func offersCommand(a *app) *cobra.Command {
 	}
 }
 
-// asBuyer opens the participant as a requester for something short.
-func (a *app) asBuyer(ctx context.Context, f func(context.Context, *buyer) error) (err error) {
-	b, err := a.openBuyer(ctx, p2p.DefaultListen, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, b.close()) }()
-	return b.run(ctx, func(ctx context.Context) error {
+// asBuyer opens the participant as a requester for something short that asks the market.
+func (a *app) asBuyer(ctx context.Context, f func(context.Context, *buyer) error) error {
+	return a.briefly(ctx, access{listen: p2p.DefaultListen, peers: true}, func(ctx context.Context, b *buyer) error {
 		if err := b.dht.Bootstrap(ctx); err != nil {
 			return err
 		}
@@ -123,11 +118,25 @@ func (a *app) asBuyer(ctx context.Context, f func(context.Context, *buyer) error
 	})
 }
 
+// look opens the participant as a requester to see how things stand, also while a job runs here.
+func (a *app) look(ctx context.Context, f func(context.Context, *buyer) error) error {
+	return a.briefly(ctx, access{look: true}, f)
+}
+
+func (a *app) briefly(ctx context.Context, with access, f func(context.Context, *buyer) error) (err error) {
+	b, err := a.openBuyer(ctx, with, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	return b.run(ctx, func(ctx context.Context) error { return f(ctx, b) })
+}
+
 func statusCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "status [JOB]", Short: "How a job stands, or all of them", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.asBuyer(cmd.Context(), func(ctx context.Context, b *buyer) error {
+			return a.look(cmd.Context(), func(ctx context.Context, b *buyer) error {
 				if len(args) == 0 {
 					all, err := b.req.List(ctx)
 					if err != nil {
@@ -189,7 +198,7 @@ func resultsCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "results JOB", Short: "Where a job's gathered outputs are", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.asBuyer(cmd.Context(), func(ctx context.Context, b *buyer) error {
+			return a.look(cmd.Context(), func(ctx context.Context, b *buyer) error {
 				o, err := b.req.Status(ctx, args[0])
 				if err != nil {
 					return err
@@ -207,7 +216,7 @@ func receiptCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "receipt JOB", Short: "The receipts that both sides signed", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.asBuyer(cmd.Context(), func(ctx context.Context, b *buyer) error {
+			return a.look(cmd.Context(), func(ctx context.Context, b *buyer) error {
 				all, err := b.req.Receipts(ctx, args[0])
 				if err != nil {
 					return err
@@ -241,6 +250,8 @@ func cancelCommand(a *app) *cobra.Command {
 func refundCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "refund JOB", Short: "Bring back what providers did not deliver, once it is due", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.resume(cmd.Context(), args[0], p2p.DefaultListen) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.resume(cmd.Context(), args[0], p2p.DefaultListen)
+		},
 	}
 }

@@ -163,7 +163,7 @@ func (a *app) providerRun(ctx context.Context, listen string) (err error) {
 	if err := a.stock(ctx, &cfg, s, engine); err != nil {
 		return err
 	}
-	p, err := a.open(ctx, listen, true)
+	p, err := a.open(ctx, access{listen: listen, peers: true, server: true})
 	if err != nil {
 		return err
 	}
@@ -313,4 +313,3 @@ func (a *app) providerStatus(ctx context.Context) (err error) {
 		}
 	})
 }
-

@@ -76,7 +76,7 @@ func (a *app) resume(ctx context.Context, id, listen string) error {
 
 // withBuyer does something with a job and prints how it ended.
 func (a *app) withBuyer(ctx context.Context, listen string, f func(context.Context, *buyer) (requester.Outcome, error)) (err error) {
-	b, err := a.openBuyer(ctx, listen, a.progress)
+	b, err := a.openBuyer(ctx, access{listen: listen, peers: true}, a.progress)
 	if err != nil {
 		return err
 	}

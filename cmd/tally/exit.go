@@ -34,7 +34,9 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-func usage(err error) error { return &failure{exitUsage, "tally help shows the commands and their flags", err} }
+func usage(err error) error {
+	return &failure{exitUsage, "tally help shows the commands and their flags", err}
+}
 
 // fail wraps err with an exit code and the next step.
 func fail(code int, err error, hint string, args ...any) error {

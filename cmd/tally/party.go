@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
@@ -30,6 +31,8 @@ type party struct {
 	app       *app
 	home      string
 	lock      *os.File
+	busy      bool // another process works here: its tables are only read
+	key       crypto.PrivKey
 	net       testnet.Network
 	contracts *plutus.Contracts
 	wallet    *wallet.Wallet
@@ -72,8 +75,16 @@ func (a *app) openWallet(n testnet.Network) (*wallet.Wallet, error) {
 	return wallet.New(s, n.Chain())
 }
 
-// open opens everything; server says whether this participant holds records of the DHT for others.
-func (a *app) open(ctx context.Context, listen string, server bool) (p *party, err error) {
+// access is how much of a participant is opened.
+type access struct {
+	listen string // multiaddresses, separated by commas
+	peers  bool   // join the DHT and talk to others
+	server bool   // and hold its records for others
+	look   bool   // only look: go on even while another process works here
+}
+
+// open opens a participant.
+func (a *app) open(ctx context.Context, with access) (p *party, err error) {
 	net, err := a.network()
 	if err != nil {
 		return nil, err
@@ -87,7 +98,9 @@ func (a *app) open(ctx context.Context, listen string, server bool) (p *party, e
 	if err := os.MkdirAll(a.home, 0o700); err != nil {
 		return nil, fail(exitConfig, err, "choose another --home")
 	}
-	if p.lock, err = lockHome(a.home); err != nil {
+	p.lock, err = lockHome(a.home)
+	p.busy = with.look && errors.Is(err, errLocked)
+	if err != nil && !p.busy {
 		return nil, fail(exitConfig, err, "another tally works in %s: end it, or choose another --home", a.home)
 	}
 	if p.contracts, err = plutus.New(net.Chain(), net.Contracts); err != nil {
@@ -96,10 +109,16 @@ func (a *app) open(ctx context.Context, listen string, server bool) (p *party, e
 	if p.wallet, err = a.openWallet(net); err != nil {
 		return nil, err
 	}
+	if p.key, err = p2p.LoadOrCreateKey(a.path("peer.key")); err != nil {
+		return nil, fail(exitConfig, err, "check %s", a.path("peer.key"))
+	}
 	if err := p.openChain(ctx); err != nil {
 		return nil, err
 	}
-	return p, p.openPeers(ctx, listen, server)
+	if !with.peers {
+		return p, nil
+	}
+	return p, p.openPeers(ctx, with)
 }
 
 func (p *party) openChain(ctx context.Context) (err error) {
@@ -125,13 +144,13 @@ func (p *party) openChain(ctx context.Context) (err error) {
 	return nil
 }
 
-func (p *party) openPeers(ctx context.Context, listen string, server bool) (err error) {
+func (p *party) openPeers(ctx context.Context, with access) (err error) {
 	if p.store, err = bundle.OpenStore(filepath.Join(p.home, "store")); err != nil {
 		return err
 	}
-	cfg := p2p.Config{KeyFile: filepath.Join(p.home, "peer.key"), UserAgent: "tally/" + version, Log: p.app.logger}
-	if listen != "" {
-		cfg.Listen = strings.Split(listen, ",")
+	cfg := p2p.Config{Key: p.key, UserAgent: "tally/" + version, Log: p.app.logger}
+	if with.listen != "" {
+		cfg.Listen = strings.Split(with.listen, ",")
 	}
 	if p.host, err = p2p.New(ctx, cfg); err != nil {
 		return err
@@ -142,7 +161,7 @@ func (p *party) openPeers(ctx context.Context, listen string, server bool) (err 
 	}
 	p.files = newFiles(p.host, p.store, p.app.logger)
 	p.dht, err = dht.New(ctx, p.host, dht.Config{
-		Server: server, Bootstrap: boot, Log: p.app.logger,
+		Server: with.server, Bootstrap: boot, Log: p.app.logger,
 		Check: func(id peer.ID, offer []byte, now time.Time) (uint64, error) {
 			o, err := market.OpenOffer(offer, chain.Time(now.UnixMilli()), p.net.Magic, id)
 			return o.Sequence, err
@@ -163,8 +182,12 @@ func (p *party) run(ctx context.Context, f func(ctx context.Context) error) erro
 			return nil
 		})
 	}
-	background("index", func(ctx context.Context) error { return p.ix.Run(ctx, p.node) })
-	background("dht", p.dht.Run)
+	if !p.busy {
+		background("index", func(ctx context.Context) error { return p.ix.Run(ctx, p.node) })
+	}
+	if p.dht != nil {
+		background("dht", p.dht.Run)
+	}
 	g.Go(func() error {
 		if err := p.catchUp(ctx); err != nil {
 			return err
@@ -182,6 +205,10 @@ func (p *party) run(ctx context.Context, f func(ctx context.Context) error) erro
 
 // catchUp waits until the index has what the node has now.
 func (p *party) catchUp(ctx context.Context) error {
+	if p.busy {
+		p.app.note("another tally works in %s: this is what it knows so far", p.home)
+		return nil
+	}
 	tip, err := p.node.Tip(ctx)
 	if err != nil {
 		return err
