@@ -20,14 +20,14 @@ const (
 // Lot is a lot as an output holds it.
 type Lot struct {
 	Ref       chain.OutRef   `json:"ref"`
-	UTxO      chain.UTxO     `json:"-"`
+	UTxO      chain.UTxO     `json:"utxo"`
 	Job       JobID          `json:"job"`
 	State     State          `json:"state"`
 	Provider  chain.Address  `json:"provider"`
 	PriceUNTX uint64         `json:"price_untx"`
 	BondUNTX  uint64         `json:"bond_untx"`
 	Lovelace  chain.Lovelace `json:"lovelace"`
-	Root      [32]byte       `json:"-"`                     // Committed: of the result
+	Root      [32]byte       `json:"root,omitzero"`         // Committed: of the result
 	ClaimAt   chain.Time     `json:"claim_at_ms,omitempty"` // Committed
 }
 

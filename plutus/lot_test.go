@@ -1,7 +1,10 @@
 package plutus
 
 import (
+	"encoding/json"
 	"errors"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/blinklabs-io/plutigo/data"
@@ -99,5 +102,30 @@ func TestImpossibleDrafts(t *testing.T) {
 	poor := part(func(p *Part) { p.BondInput.Value = chain.Coins(ada).With(ntx, bond-1) })
 	if _, err := w.Open(w.terms, poor, w.seed(), f); !errors.Is(err, chain.ErrInsufficient) {
 		t.Errorf("bond input without the bond: %v", err)
+	}
+}
+
+// TestStored: what is kept in a database comes back as it was.
+func TestStored(t *testing.T) {
+	w := newWorld(t, silentBlueprint)
+	for _, s := range []State{Open, Committed} {
+		e := Event{Kind: KindCommit, Lot: w.lot(t, 1, 1, s), Terms: w.terms, Payers: []chain.KeyHash{{1}}, Spent: chain.OutRef{Index: 3}}
+		b, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back Event
+		if err := json.Unmarshal(b, &back); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(e, back) {
+			t.Errorf("%s came back as %+v", b, back)
+		}
+	}
+	var d digest
+	for _, bad := range []string{"", "zz", strings.Repeat("g", 64)} {
+		if err := d.UnmarshalText([]byte(bad)); !errors.Is(err, ErrTerms) {
+			t.Errorf("%q: %v", bad, err)
+		}
 	}
 }

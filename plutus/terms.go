@@ -41,7 +41,7 @@ type Terms struct {
 	BondBps     uint16         `json:"bond_bps"`
 	PenaltyBps  uint16         `json:"penalty_bps"`
 	LotLovelace chain.Lovelace `json:"lot_lovelace"` // in each lot, from its provider, to its provider
-	Rest        [32]byte       `json:"-"`            // hash of the whole terms document
+	Rest        [32]byte       `json:"rest"`         // hash of the whole terms document
 }
 
 // TermsSize is the length of packed terms in bytes.
