@@ -52,9 +52,3 @@ func (a *app) bootstrap(ctx context.Context, listen string) (err error) {
 	}
 	return nil
 }
-
-func testnetCommand(a *app) *cobra.Command {
-	c := &cobra.Command{Use: "testnet", Short: "A whole market on this machine"}
-	c.AddCommand(bootstrapCommand(a))
-	return c
-}
