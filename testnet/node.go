@@ -95,7 +95,7 @@ func StartNode(ctx context.Context, cfg NodeConfig) (*NodeProcess, error) {
 	if readErr != nil {
 		cmd.Process.Kill()
 		cmd.Wait()
-		return nil, fmt.Errorf("starting: %w: %w: %s", ErrNode, readErr, bytes.TrimSpace(p.stderr.Bytes()))
+		return nil, fmt.Errorf("starting: %w: %w: %s (its log is %s)", ErrNode, readErr, bytes.TrimSpace(p.stderr.Bytes()), filepath.Join(cfg.Dir, "node.log"))
 	}
 	go func() {
 		defer close(p.done)

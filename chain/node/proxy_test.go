@@ -127,6 +127,10 @@ func TestFrozenNode(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
+	dir, err := os.MkdirTemp(dir, "sockets")
+	if err != nil {
+		t.Fatal(err)
+	}
 	absent := filepath.Join(dir, "absent.socket")
 	stale := filepath.Join(dir, "stale.socket")
 	l, err := net.Listen("unix", stale)
