@@ -1,6 +1,10 @@
 package requester
 
 import (
+	"context"
+	"errors"
+	"fmt"
+
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tallycompute/tally/chain"
@@ -59,4 +63,114 @@ type Failure struct {
 	At       chain.Time `json:"at"`
 	ExitCode int32      `json:"exit_code"`
 	Message  string     `json:"message"` // the reason, and the program's last lines
+}
+
+// outcome is the job's, with the error that ended it or this process.
+func (j *job) outcome(ctx context.Context, cause error) (Outcome, error) {
+	o, err := j.r.outcomeOf(ctx, j.rec)
+	return o, errors.Join(cause, err)
+}
+
+// outcomeOf tells a record and what the chain says of its lots.
+func (r *Requester) outcomeOf(ctx context.Context, rec *record) (Outcome, error) {
+	o := Outcome{
+		ID: rec.ID, Job: rec.job(), Name: rec.Spec.Job.Name, Kind: rec.Spec.Job.Kind, Phase: rec.Phase, Done: rec.Done,
+		Lots: []LotOutcome{}, Note: rec.Note, Out: rec.Spec.Out, Failure: rec.Failure, Error: rec.ErrText, Seconds: rec.seconds(),
+	}
+	j := &job{r: r, rec: rec}
+	o.Dir = j.dir()
+	own := map[chain.TxID]bool{}
+	for i, l := range rec.Lots {
+		lo := LotOutcome{
+			Provider: l.Offer.Peer, Address: l.Offer.Payment, Shards: l.Shards, Accepted: l.Accepted, Rejected: l.Rejected,
+			PriceUNTX: l.PriceUNTX, Receipt: l.Receipt != nil,
+		}
+		o.PriceUNTX += l.PriceUNTX
+		if rec.Terms != nil {
+			lot, err := r.Book.Lot(ctx, j.key(l))
+			if err != nil {
+				return o, fmt.Errorf("lot of %s: %w", l.Offer.Peer, err)
+			}
+			lo.settle(lot)
+			for _, tx := range lot.Txs {
+				own[tx] = true
+			}
+		}
+		o.Lots = append(o.Lots, lo)
+		if i == 0 {
+			o.Outcome = lo.ending()
+		} else if o.Outcome != lo.ending() && o.Outcome != "" {
+			o.Outcome = "mixed"
+		}
+		if lo.ending() == "" {
+			o.Outcome = ""
+		}
+	}
+	for tx := range own {
+		fee, mine, err := r.Blocks.Fee(ctx, tx)
+		if err != nil {
+			return o, fmt.Errorf("fee of %s: %w", tx, err)
+		}
+		if mine {
+			o.Fees += fee
+		}
+	}
+	return o, nil
+}
+
+// settle fills in what the chain says.
+func (o *LotOutcome) settle(l escrow.Lot) {
+	o.Status, o.BondUNTX = l.Status, l.BondUNTX
+	for kind, tx := range l.Txs {
+		switch kind {
+		case escrow.KindOpen:
+			o.Txs.Open = &tx
+		case escrow.KindCommit:
+			o.Txs.Commit = &tx
+		default:
+			o.Txs.Settle = &tx
+		}
+	}
+	if !l.Status.Final() {
+		return
+	}
+	o.RefundedUNTX = min(l.ToRequesterUNTX, l.PriceUNTX)
+	o.PenaltyUNTX = l.ToRequesterUNTX - o.RefundedUNTX
+	o.BondReturnedUNTX = l.BondUNTX - o.PenaltyUNTX
+	o.PaidUNTX = l.ToProviderUNTX - o.BondReturnedUNTX
+}
+
+// ending is how the lot ended, in the words of a job's outcome; "": it has not.
+func (o *LotOutcome) ending() string {
+	switch o.Status {
+	case escrow.Approved:
+		return "approved"
+	case escrow.Claimed:
+		return "claimed"
+	case escrow.Refunded, escrow.Declined:
+		return "refunded"
+	}
+	return ""
+}
+
+// phases in the order they are entered.
+var phases = [...]Phase{Planned, Quoted, Agreed, Signed, Submitted, Locked, Sent, Running, Gathered, Approved, Settled, Failed, Cancelled}
+
+// seconds is how long each phase took to reach, since the one before.
+func (r *record) seconds() map[string]float64 {
+	spent, last := map[string]float64{}, r.Began
+	for _, p := range phases {
+		if at := r.At[p]; at > 0 {
+			spent[string(p)] = float64(at-last) / 1000
+			last = at
+		}
+	}
+	return spent
+}
+
+func notFound(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
 }

@@ -1,0 +1,98 @@
+package requester
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/tallycompute/tally/market"
+)
+
+// Plan finds offers and matches them. It locks nothing and asks no provider. A plan that is not OK says why, and what
+// would help.
+func (r *Requester) Plan(ctx context.Context, job market.Job, image market.ImageDigest) (market.Plan, []Dropped, error) {
+	ctx, cancel := context.WithTimeout(ctx, job.Timeouts.Match.Duration())
+	defer cancel()
+	offers, dropped, err := r.Offers.Find(ctx, market.CapAny)
+	if err != nil {
+		return market.Plan{}, dropped, fmt.Errorf("%w: find offers: %w", ErrNoOffers, err)
+	}
+	plan, err := r.match(ctx, job, image, offers, nil)
+	return plan, dropped, err
+}
+
+// match chooses among the offers of peers that have not said no.
+func (r *Requester) match(ctx context.Context, job market.Job, image market.ImageDigest, offers []market.Offer, no map[peer.ID]error) (market.Plan, error) {
+	now, err := r.now(ctx)
+	if err != nil {
+		return market.Plan{}, err
+	}
+	needs := job.Needs(now, r.Contracts.Network.Magic, r.Contracts.Policy, image)
+	needs.Distinct = job.Collective()
+	return market.Match(needs, slices.DeleteFunc(slices.Clone(offers), func(o market.Offer) bool {
+		return no[o.Peer] != nil || o.Peer == r.id
+	})), nil
+}
+
+// planErr says why a plan cannot be used; nil: it can.
+func planErr(p market.Plan) error {
+	if p.OK() {
+		return nil
+	}
+	kind := ErrNoOffers
+	for _, rejected := range p.Rejected {
+		for _, why := range rejected.Reasons {
+			if why.Code == market.ReasonBudget {
+				kind = ErrNotEnough
+			}
+		}
+	}
+	var help []string
+	for _, x := range p.Relaxations {
+		help = append(help, x.String())
+	}
+	if len(help) > 0 {
+		return fmt.Errorf("%w: %w; this would do: %s", kind, p.Err(), strings.Join(help, "; or "))
+	}
+	return fmt.Errorf("%w: %w", kind, p.Err())
+}
+
+// affordable compares a plan with the wallet, before anyone is asked.
+func (r *Requester) affordable(ctx context.Context, p market.Plan) error {
+	if err := planErr(p); err != nil {
+		return err
+	}
+	coins, err := r.Purse.Coins(ctx)
+	if err != nil {
+		return fmt.Errorf("the wallet's coins: %w", err)
+	}
+	var ntx uint64
+	for _, u := range coins {
+		ntx += u.Value.Of(r.Contracts.Params.NTX)
+	}
+	if ntx < p.TotalUNTX {
+		return fmt.Errorf("%w: the job costs %s NTX, the wallet has %s free; send NTX to %s",
+			ErrNotEnough, market.FormatNTX(p.TotalUNTX), market.FormatNTX(ntx), r.Address)
+	}
+	return nil
+}
+
+// allow asks for a yes to a plan that costs more than what was allowed before.
+func (j *job) allow(p market.Plan) error {
+	if p.TotalUNTX <= j.rec.Allowed {
+		return nil
+	}
+	if j.confirm == nil {
+		if j.rec.Allowed > 0 {
+			return fmt.Errorf("%w: the job costs %s NTX now, %s were confirmed", ErrNotEnough,
+				market.FormatNTX(p.TotalUNTX), market.FormatNTX(j.rec.Allowed))
+		}
+	} else if err := j.confirm(p); err != nil {
+		return fmt.Errorf("%w: %w", ErrDeclined, err)
+	}
+	j.rec.Allowed = p.TotalUNTX
+	return nil
+}
