@@ -13,7 +13,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tallycompute/tally/chain"
-	"github.com/tallycompute/tally/chain/wallet"
 )
 
 // Participant is one party of a world: a data directory that only it uses, and the program tally run on it.
@@ -26,8 +25,7 @@ type Participant struct {
 	Addrs   []string // multiaddrs it listens on, without /p2p/
 	Process *Process // the one that runs now, or ran last; nil: none yet
 
-	bin        string
-	passphrase string
+	bin string
 }
 
 // peerReady is what tally says of a participant it made or started.
@@ -56,7 +54,7 @@ func withPeer(addr string, id peer.ID) string {
 
 // env is all that a participant's processes get to know of this one's environment.
 func (p *Participant) env() []string {
-	env := []string{"HOME=" + p.Home, "PATH=" + os.Getenv("PATH"), wallet.PassphraseEnv + "=" + p.passphrase}
+	env := []string{"HOME=" + p.Home, "PATH=" + os.Getenv("PATH")}
 	if host, ok := os.LookupEnv("DOCKER_HOST"); ok {
 		env = append(env, "DOCKER_HOST="+host)
 	}

@@ -253,11 +253,15 @@ var outcomes = map[plutus.Kind]string{
 	plutus.KindApprove: "approved", plutus.KindClaim: "claimed", plutus.KindRefund: "refunded", plutus.KindDecline: "declined",
 }
 
-// Outcome is how the lots ended: all in one way, or mixed.
+// Outcome is how the lots ended: all in one way, or mixed. What was declined counts as refunded.
 func (j *DerivedJob) Outcome() string {
 	found := ""
 	for l := range maps.Values(j.Lots) {
-		switch o := l.Outcome(); {
+		o := l.Outcome()
+		if o == "declined" {
+			o = "refunded"
+		}
+		switch {
 		case found == "":
 			found = o
 		case found != o:
@@ -273,4 +277,13 @@ func (l *DerivedLot) Outcome() string {
 		return o
 	}
 	return "open"
+}
+
+// Span is from the slot that opened the job's lots to the one that settled the last of them.
+func (j *DerivedJob) Span() (from, to chain.Slot) {
+	for l := range maps.Values(j.Lots) {
+		from = l.OpenedAt
+		to = max(to, l.SettledAt)
+	}
+	return from, to
 }

@@ -51,6 +51,8 @@ type ShardSummary struct {
 	// ProviderCostLovelace is what the job's transactions left the provider short of once the lot has ended.
 	ProviderCostLovelace int64   `json:"provider_cost_lovelace"`
 	Name                 string  `json:"name"`           // of the provider, for people
+	BeforeUNTX           uint64  `json:"before_untx"`    // in its wallet, in the block before the job's opening
+	AfterUNTX            uint64  `json:"after_untx"`     // in the block that settled the last of the job
 	Seconds              float64 `json:"seconds"`        // from the lot's opening to its end on chain
 	Receipt              string  `json:"receipt"`        // file, relative to the summary
 	ReceiptBy            string  `json:"receipt_signed"` // both | provider

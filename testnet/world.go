@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/chain/node"
 	"github.com/tallycompute/tally/escrow"
@@ -95,8 +97,11 @@ func NewWorld(cfg WorldConfig) (*World, error) {
 
 func (w *World) participant(name, dir string) (*Participant, error) {
 	p := &Participant{Name: name, Home: filepath.Join(w.cfg.Dir, dir), Log: filepath.Join(w.cfg.Dir, name+".log"), bin: w.cfg.Bin}
-	p.passphrase = rand.Text()
-	if err := os.Mkdir(p.Home, 0o700); err != nil {
+	err := os.Mkdir(p.Home, 0o700)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(p.Home, "passphrase"), []byte(rand.Text()+"\n"), 0o600)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("making %s: %w", name, err)
 	}
 	return p, nil
@@ -189,6 +194,15 @@ func (w *World) StartProvider(ctx context.Context, i int) error {
 	}
 	p.adopt(ready)
 	return nil
+}
+
+// StartProviders starts all at once.
+func (w *World) StartProviders(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range w.Providers {
+		g.Go(func() error { return w.StartProvider(ctx, i) })
+	}
+	return g.Wait()
 }
 
 // Stop ends every process, the node last.
