@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/wallet"
 )
 
 // Participant is one party of a world: a data directory that only it uses, and the program tally run on it.
@@ -25,7 +26,8 @@ type Participant struct {
 	Addrs   []string // multiaddrs it listens on, without /p2p/
 	Process *Process // the one that runs now, or ran last; nil: none yet
 
-	bin string
+	bin        string
+	passphrase string
 }
 
 // peerReady is what tally says of a participant it made or started.
@@ -54,7 +56,7 @@ func withPeer(addr string, id peer.ID) string {
 
 // env is all that a participant's processes get to know of this one's environment.
 func (p *Participant) env() []string {
-	env := []string{"HOME=" + p.Home, "PATH=" + os.Getenv("PATH")}
+	env := []string{"HOME=" + p.Home, "PATH=" + os.Getenv("PATH"), wallet.PassphraseEnv + "=" + p.passphrase}
 	if host, ok := os.LookupEnv("DOCKER_HOST"); ok {
 		env = append(env, "DOCKER_HOST="+host)
 	}

@@ -97,11 +97,8 @@ func NewWorld(cfg WorldConfig) (*World, error) {
 
 func (w *World) participant(name, dir string) (*Participant, error) {
 	p := &Participant{Name: name, Home: filepath.Join(w.cfg.Dir, dir), Log: filepath.Join(w.cfg.Dir, name+".log"), bin: w.cfg.Bin}
-	err := os.Mkdir(p.Home, 0o700)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(p.Home, "passphrase"), []byte(rand.Text()+"\n"), 0o600)
-	}
-	if err != nil {
+	p.passphrase = rand.Text()
+	if err := os.Mkdir(p.Home, 0o700); err != nil {
 		return nil, fmt.Errorf("making %s: %w", name, err)
 	}
 	return p, nil
