@@ -28,10 +28,12 @@ func row(pkg string) int {
 		return 3
 	case "provider", "market/requester":
 		return 4
-	case "testnet", "testnet/images":
+	case "testnet/images":
 		return 5
-	case "cmd/tally":
+	case "testnet":
 		return 6
+	case "cmd/tally":
+		return 7
 	}
 	switch top, _, _ := strings.Cut(pkg, "/"); top {
 	case "executor":
