@@ -20,7 +20,8 @@ var ErrSummary = errors.New("demo's summary")
 
 const (
 	summaryFile     = "summary.json"
-	nodeDir         = "node" // the chain's state, in the demo's directory
+	nodeDir         = "node"        // the chain's state, in the demo's directory
+	nodeSocket      = "node.socket" // of a node that runs on it
 	maxSummaryBytes = 4 << 20
 )
 
@@ -93,12 +94,15 @@ func readChain(ctx context.Context, dir string, s Summary) (blocks []chain.Block
 	if err := os.Symlink(state, link); err != nil {
 		return nil, fmt.Errorf("the node's state: %w", err)
 	}
-	p, err := StartNode(ctx, NodeConfig{Dir: link, Program: besides("tally-devnet")})
-	if err != nil {
-		return nil, err
+	n, err := node.Dial(ctx, node.Config{Socket: filepath.Join(link, nodeSocket), Network: s.Network})
+	if errors.Is(err, node.ErrUnreachable) { // nobody runs it
+		p, startErr := StartNode(ctx, NodeConfig{Dir: link, Program: besides("tally-devnet")})
+		if startErr != nil {
+			return nil, startErr
+		}
+		defer func() { err = errors.Join(err, p.Stop(context.WithoutCancel(ctx))) }()
+		n, err = node.Dial(ctx, node.Config{Socket: p.Socket, Network: s.Network})
 	}
-	defer func() { err = errors.Join(err, p.Stop(context.WithoutCancel(ctx))) }()
-	n, err := node.Dial(ctx, node.Config{Socket: p.Socket, Network: s.Network})
 	if err != nil {
 		return nil, err
 	}
