@@ -23,6 +23,7 @@ const guestTime = 10 * time.Second
 type Gate struct {
 	opts     GateOptions
 	arena    *arena
+	dir      *os.File // through which the listener names its socket, whose path may be longer than a socket's can be
 	listener *net.UnixListener
 	once     sync.Once
 	closeErr error
@@ -41,22 +42,29 @@ func NewGate(o GateOptions) (*Gate, error) {
 			return nil, fmt.Errorf("replacing the container's old socket: %w", err)
 		}
 	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	dir, err := os.Open(o.Dir)
 	if err != nil {
+		return nil, fmt.Errorf("listening for the container: %w", err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), o.Socket), Net: "unix"})
+	if err != nil {
+		_ = dir.Close()
 		return nil, fmt.Errorf("listening for the container: %w", err)
 	}
 	for name, mode := range map[string]os.FileMode{o.Dir: 0o711, path: 0o666} {
 		if err := os.Chmod(name, mode); err != nil {
 			_ = l.Close()
+			_ = dir.Close()
 			return nil, fmt.Errorf("opening the socket to the container's user: %w", err)
 		}
 	}
 	a, err := newArena(o.ArenaBytes)
 	if err != nil {
 		_ = l.Close()
+		_ = dir.Close()
 		return nil, err
 	}
-	return &Gate{opts: o, arena: a, listener: l}, nil
+	return &Gate{opts: o, arena: a, dir: dir, listener: l}, nil
 }
 
 // SocketPath is where the socket is on this machine.
@@ -69,6 +77,7 @@ func (g *Gate) Close() error {
 		if err := g.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) && g.closeErr == nil {
 			g.closeErr = err
 		}
+		_ = g.dir.Close()
 	})
 	return g.closeErr
 }

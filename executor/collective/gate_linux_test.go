@@ -29,7 +29,7 @@ func newGates(t *testing.T, ctx context.Context, w *world) *gates {
 	t.Helper()
 	gs := &gates{w: w}
 	for r, g := range w.groups {
-		dir, err := os.MkdirTemp("", "tally") // t.TempDir is too long for a socket's path
+		dir, err := os.MkdirTemp("", "tally") // the client's path to the socket must be short, unlike the gate's
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -331,5 +331,26 @@ func TestGateOptionsAreChecked(t *testing.T) {
 			_ = g.Close()
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+// TestGateLongPath has a directory deeper than a socket's path can be long.
+func TestGateLongPath(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("d", 120))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	gate, err := NewGate(GateOptions{Dir: dir, ArenaBytes: testArena, Job: "long", LocalSize: 1, Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(gate.SocketPath()); err != nil || info.Mode().Type() != os.ModeSocket {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := gate.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(gate.SocketPath()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket was left: %v", err)
 	}
 }
