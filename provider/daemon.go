@@ -45,11 +45,12 @@ type Daemon struct {
 	key   chain.KeyHash
 	store *store
 
-	mu       sync.Mutex // admission and witnessing, one at a time
+	desk sync.Mutex    // admission and witnessing, one at a time
+	wake chan struct{} // a job was stored
+
+	mu       sync.Mutex // what follows; held for moments only
 	jobs     map[market.JobID]*job
-	start    chan record // jobs that Run shall take up
-	offer    []byte      // last published
-	offerSeq uint64
+	offerSeq uint64 // the newest that may have been published
 }
 
 // New opens the daemon's state. Nothing runs before Run.
@@ -62,6 +63,13 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Daemon, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: peer key: %w", ErrConfig, err)
 	}
+	// Containers are told host paths in full.
+	if deps.Dir, err = filepath.Abs(deps.Dir); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if deps.SDK, err = filepath.Abs(deps.SDK); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	st, err := openStore(ctx, deps.DB)
 	if err != nil {
 		return nil, err
@@ -70,63 +78,60 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Daemon, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: the wallet's address %s has no payment key", ErrConfig, deps.Wallet.Address())
 	}
-	return &Daemon{Deps: deps, cfg: cfg, id: id, key: key, store: st, jobs: map[market.JobID]*job{}, start: make(chan record, 64)}, nil
+	seq, err := st.sequence(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Daemon{
+		Deps: deps, cfg: cfg, id: id, key: key, store: st, wake: make(chan struct{}, 1), jobs: map[market.JobID]*job{}, offerSeq: seq,
+	}, nil
 }
 
-// Run takes up the jobs that were under way, publishes offers, and goes on until ctx ends; it returns ctx's error or
-// what made going on impossible.
+// Run takes up the jobs that were under way, publishes offers, and goes on until ctx ends; it returns ctx's error.
 func (d *Daemon) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	if err := d.removeStrays(ctx); err != nil {
+		d.Log.Warn("provider: cannot look for containers left behind", "error", err)
+	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer cancel()
-	failed := make(chan error, 2)
-	run := func(f func(context.Context) error) {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			if err := f(ctx); err != nil && ctx.Err() == nil {
-				failed <- err
-			}
-		}()
+	wg.Go(func() { d.publish(ctx) })
+	wg.Go(func() { d.sweep(ctx) })
+	for {
+		changed := d.Book.Changed()
+		if err := d.takeUp(ctx, &wg); err != nil && ctx.Err() == nil {
+			d.Log.Error("provider: cannot take up jobs, trying again at the next block", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.wake:
+		case <-changed:
+		}
 	}
-	run(d.publish)
-	run(d.sweep)
+}
+
+// takeUp starts on every job that is stored as unfinished and not at work yet: the database is the queue.
+func (d *Daemon) takeUp(ctx context.Context, wg *sync.WaitGroup) error {
 	unfinished, err := d.store.jobs(ctx, false)
 	if err != nil {
 		return err
 	}
-	if err := d.removeStrays(ctx, unfinished); err != nil {
-		d.Log.Warn("provider: cannot look for containers left behind", "error", err)
-	}
-	take := func(r record) {
+	var errs []error
+	for _, r := range unfinished {
 		j, err := d.newJob(ctx, r)
 		if err != nil {
-			d.Log.Error("provider: cannot take up a job", "job", r.Job, "error", err)
-			return
+			errs = append(errs, err)
 		}
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			j.run(ctx)
-			d.forget(j)
-		}()
-	}
-	for _, r := range unfinished {
+		if j == nil {
+			continue
+		}
 		d.Log.Info("provider: taking up a job", "job", r.Job, "phase", r.Phase)
-		take(r)
+		wg.Go(func() {
+			defer d.forget(j)
+			j.run(ctx)
+		})
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-failed:
-			return err
-		case r := <-d.start:
-			take(r)
-		}
-	}
+	return errors.Join(errs...)
 }
 
 // Facts is what the escrow's actor asks about a lot.
@@ -175,7 +180,7 @@ func newID() (id market.ReservationID, err error) {
 }
 
 // sweep ends what has expired, at every block.
-func (d *Daemon) sweep(ctx context.Context) error {
+func (d *Daemon) sweep(ctx context.Context) {
 	for {
 		changed := d.Book.Changed()
 		if err := d.expire(ctx); err != nil && ctx.Err() == nil {
@@ -183,7 +188,7 @@ func (d *Daemon) sweep(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		case <-changed:
 		}
 	}
@@ -194,6 +199,8 @@ func (d *Daemon) expire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.desk.Lock()
+	defer d.desk.Unlock()
 	live, err := d.store.live(ctx)
 	if err != nil {
 		return err
@@ -201,19 +208,20 @@ func (d *Daemon) expire(ctx context.Context) error {
 	var errs []error
 	for _, r := range live {
 		if r.State == reserved && now > r.Expires {
-			errs = append(errs, d.release(ctx, r.ID))
+			errs = append(errs, d.release(ctx, r))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// release ends a reservation that nothing was signed for.
-func (d *Daemon) release(ctx context.Context, id market.ReservationID) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	done, err := d.store.endReservation(ctx, id, false)
-	if err != nil || !done {
+// release ends a reservation for which nothing was signed: the coin first, so that a crash in between leaves a
+// reservation that expires, and never a coin that nobody gives back. The desk is held.
+func (d *Daemon) release(ctx context.Context, r reservation) error {
+	if r.State != reserved {
+		return nil // a signature cannot be taken back
+	}
+	if err := d.Wallet.Release(ctx, r.ID.String()); err != nil {
 		return err
 	}
-	return d.Wallet.Release(ctx, id.String())
+	return d.store.drop(ctx, r.ID)
 }

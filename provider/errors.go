@@ -19,7 +19,11 @@ var (
 	ErrInputs = errors.New("inputs")
 )
 
+// errNotOurs is what makes a shard impossible and is no fault of this machine: its receipt says so, and is due the
+// price like any other result.
+var errNotOurs = errors.New("not this provider's fault")
+
 // refuse is a no to a requester.
 func refuse(code, format string, args ...any) error {
-	return market.Refusal{Code: code, Sentence: fmt.Sprintf(format, args...)}
+	return market.Refusal{Code: code, Sentence: line(fmt.Sprintf(format, args...), maxSentence)}
 }

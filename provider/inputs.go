@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,24 +10,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/executor"
 	"github.com/tallycompute/tally/market"
 )
 
 // inputs fetches program and inputs from the requester and unpacks them; it tries until the lot is declined or over.
-func (j *job) inputs(ctx context.Context) error {
-	r, ok, err := j.d.store.job(ctx, j.id)
-	if err != nil || !ok {
-		return fmt.Errorf("%w: job %s: %w", ErrStore, j.id, err)
+// An error that is errNotOurs says that it is too late to decline, and nothing came.
+func (j *job) inputs(ctx context.Context, r record) error {
+	if !r.InputsReady {
+		if err := j.phase(ctx, market.PhaseFetching, ""); err != nil {
+			return err
+		}
 	}
-	if err := os.MkdirAll(j.d.jobDir(j.id), 0o700); err != nil {
-		return fmt.Errorf("%w: %w", ErrInputs, err)
-	}
-	if err := j.phase(ctx, market.PhaseFetching, ""); err != nil {
-		return err
-	}
-	wait := 200 * time.Millisecond
-	for {
+	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := j.fetch(ctx)
 		if err == nil {
 			break
@@ -35,15 +32,15 @@ func (j *job) inputs(ctx context.Context) error {
 			return err
 		}
 		j.d.Log.Warn("provider: inputs have not arrived, trying again", "job", j.id, "error", err)
-		if err := j.d.store.setPhase(ctx, j.id, market.PhaseFetching, clip(err.Error())); err != nil {
+		if err := j.d.store.setPhase(ctx, j.id, market.PhaseFetching, safe(err.Error())); err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
+		if late, lErr := j.late(ctx); lErr != nil || late {
+			return errors.Join(lErr, fmt.Errorf("%w: the inputs never arrived: %w", errNotOurs, err))
 		}
-		wait = min(2*wait, 5*time.Second)
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
 	}
 	if r.InputsReady {
 		return nil
@@ -51,31 +48,58 @@ func (j *job) inputs(ctx context.Context) error {
 	return j.d.store.setInputsReady(ctx, j.id)
 }
 
+// late says whether a result is due now, if the provider is to commit one at all.
+func (j *job) late(ctx context.Context) (bool, error) {
+	now, err := j.d.now(ctx)
+	return now >= j.terms.CommitBy-chain.Time(j.d.cfg.Policy.CommitLead), err
+}
+
+// fetch brings everything here that a start needs; what is here already is left alone, for a container may use it.
 func (j *job) fetch(ctx context.Context) error {
-	get := func(root market.Hash, dir string) error {
-		if root.IsZero() {
-			return os.MkdirAll(dir, 0o755)
-		}
-		if err := j.d.Files.Fetch(ctx, j.requester.Requester, root); err != nil {
-			return fmt.Errorf("%w: bundle %s: %w", ErrInputs, root, err)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
-		return j.d.Files.Unpack(ctx, root, dir)
-	}
-	if err := get(j.terms.Program, j.programDir()); err != nil {
+	if err := j.unpack(ctx, j.terms.Program, j.programDir()); err != nil {
 		return err
 	}
 	for _, s := range j.lot.Shards {
-		if err := get(s.Input, filepath.Join(j.shardDir(s.Index), "in")); err != nil {
+		if err := j.unpack(ctx, s.Input, j.inputDir(s.Index)); err != nil {
+			return err
+		}
+		if _, err := j.mounts(s.Index); err != nil {
 			return err
 		}
 	}
-	return nil
+	has, err := j.d.Engine.HasImage(ctx, executor.ImageDigest(j.terms.Task.Image))
+	if err == nil && !has {
+		err = fmt.Errorf("%w: image %s is gone from this machine", ErrInputs, j.terms.Task.Image)
+	}
+	return err
+}
+
+// unpack makes dir from a bundle. It is there in whole or not at all.
+func (j *job) unpack(ctx context.Context, root market.Hash, dir string) error {
+	if _, err := os.Lstat(dir); err == nil {
+		return nil
+	}
+	part := dir + ".part"
+	if err := errors.Join(os.MkdirAll(filepath.Dir(dir), 0o700), os.RemoveAll(part)); err != nil {
+		return fmt.Errorf("%w: %w", ErrInputs, err)
+	}
+	if root.IsZero() {
+		return os.Mkdir(dir, 0o755)
+	}
+	if err := j.d.Files.Fetch(ctx, j.res.Requester, root); err != nil {
+		return fmt.Errorf("%w: bundle %s: %w", ErrInputs, root, err)
+	}
+	if err := j.d.Files.Unpack(ctx, root, part); err != nil {
+		return fmt.Errorf("%w: bundle %s: %w", ErrInputs, root, err)
+	}
+	return os.Rename(part, dir)
 }
 
 func (j *job) programDir() string { return filepath.Join(j.d.jobDir(j.id), "program") }
+
+func (j *job) inputDir(index uint32) string { return filepath.Join(j.shardDir(index), "in") }
+
+func (j *job) outputDir(index uint32) string { return filepath.Join(j.shardDir(index), "out") }
 
 func (j *job) shardDir(index uint32) string {
 	return filepath.Join(j.d.jobDir(j.id), "shard-"+strconv.Itoa(int(index)))
@@ -91,7 +115,7 @@ func (j *job) mounts(index uint32) ([]executor.Mount, error) {
 			return nil, fmt.Errorf("%w: mount %q", ErrInputs, target)
 		}
 		source := ""
-		for _, tree := range []string{filepath.Join(j.shardDir(index), "in"), j.programDir()} {
+		for _, tree := range []string{j.inputDir(index), j.programDir()} {
 			if _, err := os.Lstat(filepath.Join(tree, rel)); err == nil {
 				source = filepath.Join(tree, rel)
 				break
@@ -105,10 +129,12 @@ func (j *job) mounts(index uint32) ([]executor.Mount, error) {
 	return found, nil
 }
 
-// clip shortens text that others get to see.
-func clip(s string) string {
-	if len(s) > market.MaxMessage {
-		return s[len(s)-market.MaxMessage:]
+// sleep waits, or returns ctx's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
-	return s
 }

@@ -16,13 +16,12 @@ import (
 
 // job is one lot at work.
 type job struct {
-	d         *Daemon
-	id        market.JobID
-	key       escrow.Key
-	terms     market.Terms
-	packed    plutus.Terms
-	lot       market.LotTerms
-	requester reservation
+	d     *Daemon
+	id    market.JobID
+	key   escrow.Key
+	terms market.Terms
+	lot   market.LotTerms
+	res   reservation
 
 	mu     sync.Mutex
 	shards map[uint32]*shard // at work in this process
@@ -31,6 +30,7 @@ type job struct {
 // errOver ends a job whose lot is settled or never came to be.
 var errOver = errors.New("the lot is over")
 
+// newJob is the job of a record; nil if it is at work already, or over.
 func (d *Daemon) newJob(ctx context.Context, r record) (*job, error) {
 	res, ok, err := d.store.reservation(ctx, r.Reservation)
 	if err != nil {
@@ -43,24 +43,28 @@ func (d *Daemon) newJob(ctx context.Context, r record) (*job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: job %s: %w", ErrStore, r.Job, err)
 	}
-	packed, err := escrow.PackTerms(t)
-	if err != nil {
-		return nil, fmt.Errorf("%w: job %s: %w", ErrStore, r.Job, err)
-	}
 	lot, ok := t.LotOf(d.id)
 	if !ok {
 		return nil, fmt.Errorf("%w: job %s has no lot of this provider", ErrStore, r.Job)
 	}
 	j := &job{
-		d: d, id: r.Job, key: escrow.Key{Job: plutus.JobID(r.Job), Provider: d.key}, terms: t, packed: packed, lot: lot,
-		requester: res, shards: map[uint32]*shard{},
+		d: d, id: r.Job, key: escrow.Key{Job: plutus.JobID(r.Job), Provider: d.key}, terms: t, lot: lot, res: res,
+		shards: map[uint32]*shard{},
 	}
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.jobs[j.id] != nil {
-		return nil, fmt.Errorf("job %s is at work already", j.id)
+	taken := d.jobs[j.id] != nil
+	if !taken {
+		d.jobs[j.id] = j
 	}
-	d.jobs[j.id] = j
+	d.mu.Unlock()
+	if taken {
+		return nil, nil
+	}
+	// It may have ended between the reading of r and now; once it is forgotten, its record says so.
+	if r, ok, err = d.store.job(ctx, j.id); err != nil || !ok || r.Done {
+		d.forget(j)
+		return nil, err
+	}
 	return j, nil
 }
 
@@ -72,10 +76,8 @@ func (j *job) run(ctx context.Context) {
 			return
 		}
 		j.d.Log.Warn("provider: job stumbled, trying again", "job", j.id, "error", err)
-		select {
-		case <-ctx.Done():
+		if sleep(ctx, 2*time.Second) != nil {
 			return
-		case <-time.After(2 * time.Second):
 		}
 	}
 }
@@ -87,15 +89,7 @@ func (j *job) once(ctx context.Context) error {
 	}
 	work, stop := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
-	wg.Add(1)
-	go func() {
-		defer wg.Done()
-		if err := j.awaitFinal(work); err != nil {
-			stop(err)
-			return
-		}
-		stop(errOver)
-	}()
+	wg.Go(func() { stop(j.awaitFinal(work)) })
 	err := j.work(work)
 	if err == nil {
 		<-work.Done() // served until settled
@@ -117,39 +111,51 @@ func (j *job) work(ctx context.Context) error {
 	if r.Result != nil {
 		return j.serve(r.Result)
 	}
-	if err := j.inputs(ctx); err != nil {
+	var results []market.ShardResult
+	if err = j.inputs(ctx, r); errors.Is(err, errNotOurs) {
+		results = j.failed(err)
+	} else if err != nil {
 		return err
-	}
-	results, err := j.runShards(ctx)
-	if err != nil {
+	} else if results, err = j.runShards(ctx); err != nil {
 		return err
 	}
 	return j.sign(ctx, results)
 }
 
-// awaitLock waits until the opening that was signed is in the chain, or can no longer come.
-func (j *job) awaitLock(ctx context.Context) error {
+// lock says where the opening is that was signed. A lot of another opening, though it names us, is not ours.
+func (j *job) lock(ctx context.Context) (lot escrow.Lot, err error) {
+	lot, err = j.d.Book.Lot(ctx, j.key)
+	if err == nil && lot.Status != escrow.Absent && (lot.Txs[escrow.KindOpen] != j.res.Tx || !lot.Mine(j.d.key)) {
+		j.d.Log.Debug("provider: a lot names us that we did not witness", "job", j.id, "tx", lot.Txs[escrow.KindOpen])
+		return escrow.Lot{Key: j.key}, nil
+	}
+	return lot, err
+}
+
+// awaitLock waits until the opening that was signed is in the chain; errOver: it is settled, or can no longer come.
+func (j *job) awaitLock(ctx context.Context) error { return j.await(ctx, true) }
+
+// awaitFinal waits until the lot is settled, or its opening was undone and can no longer come, and is errOver then. An
+// opening that was undone and may come again stops nobody's work.
+func (j *job) awaitFinal(ctx context.Context) error { return j.await(ctx, false) }
+
+func (j *job) await(ctx context.Context, lock bool) error {
 	for {
 		changed := j.d.Book.Changed()
-		lot, err := j.d.Book.Lot(ctx, j.key)
-		if err != nil {
-			return err
+		lot, err := j.lock(ctx)
+		var now chain.Time
+		if err == nil {
+			now, err = j.d.now(ctx)
 		}
 		switch {
-		case lot.Status.Final():
-			return errOver
-		case lot.Status != escrow.Absent:
-			if !lot.Mine(j.d.key) {
-				return fmt.Errorf("lot %s: %w", j.key, escrow.ErrNotMine)
-			}
-			return nil
-		}
-		now, err := j.d.now(ctx)
-		if err != nil {
+		case err != nil && ctx.Err() == nil:
+			j.d.Log.Warn("provider: cannot look at the chain, trying again at the next block", "job", j.id, "error", err)
+		case err != nil:
 			return err
-		}
-		if now > j.requester.LockUntil+lockMargin {
+		case lot.Status.Final(), lot.Status == escrow.Absent && now > j.res.LockUntil+millis(j.d.cfg.Margin):
 			return errOver
+		case lot.Status != escrow.Absent && lock:
+			return nil
 		}
 		select {
 		case <-ctx.Done():
@@ -159,37 +165,13 @@ func (j *job) awaitLock(ctx context.Context) error {
 	}
 }
 
-// lockMargin is how long after an opening's end we still wait for the book to show it.
-const lockMargin = chain.Time(30_000)
-
-// awaitFinal returns nil when the lot is settled.
-func (j *job) awaitFinal(ctx context.Context) error {
-	for {
-		changed := j.d.Book.Changed()
-		lot, err := j.d.Book.Lot(ctx, j.key)
-		if err != nil {
-			return err
-		}
-		if lot.Status.Final() {
-			return nil
-		}
-		if lot.Status == escrow.Absent {
-			return fmt.Errorf("lot %s was rolled back", j.key)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-changed:
-		}
-	}
-}
-
-// over ends the job if err says that its lot is; any other error is handed back.
+// over ends the job if err says that its lot is; any other error is handed back. Each step can be done twice, and the
+// record is closed last, so that a crash on the way leaves nothing behind.
 func (j *job) over(ctx context.Context, err error) error {
 	if !errors.Is(err, errOver) {
 		return err
 	}
-	lot, err := j.d.Book.Lot(ctx, j.key)
+	lot, err := j.lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -197,10 +179,7 @@ func (j *job) over(ctx context.Context, err error) error {
 	if err != nil || !ok {
 		return errors.Join(err, fmt.Errorf("%w: job %s", ErrStore, j.id))
 	}
-	if err := j.removeContainers(ctx); err != nil {
-		return err
-	}
-	phase, message := market.PhaseDone, "the lot is "+lot.Status.String()
+	phase, message := r.Phase, "the lot is "+lot.Status.String()
 	switch {
 	case lot.Status == escrow.Absent:
 		phase, message = market.PhaseFailed, "the opening never came"
@@ -209,14 +188,17 @@ func (j *job) over(ctx context.Context, err error) error {
 	case r.Result == nil:
 		phase = market.PhaseFailed
 	}
-	if err := j.d.store.finish(ctx, r, phase, message); err != nil {
+	if err := j.removeContainers(ctx); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(j.d.jobDir(j.id)); err != nil {
 		return err
 	}
 	if err := j.d.Wallet.Release(ctx, r.Reservation.String()); err != nil {
 		return err
 	}
 	j.d.Log.Info("provider: job over", "job", j.id, "lot", lot.Status)
-	return os.RemoveAll(j.d.jobDir(j.id))
+	return j.d.store.finish(ctx, r, phase, message)
 }
 
 // phase records where the job stands, for people and for the requester.

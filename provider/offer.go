@@ -9,12 +9,12 @@ import (
 )
 
 // publish offers what there is, anew at half of an offer's life.
-func (d *Daemon) publish(ctx context.Context) error {
+func (d *Daemon) publish(ctx context.Context) {
 	wait := time.Duration(0)
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		case <-time.After(wait):
 		}
 		wait = d.cfg.OfferLife / 2
@@ -38,12 +38,12 @@ func (d *Daemon) publishOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.mu.Lock()
+	d.offerSeq = o.Sequence // before it is out: it may be answered before Publish returns
+	d.mu.Unlock()
 	if err := d.Publisher.Publish(ctx, b, o.Capabilities()); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	d.offer, d.offerSeq = b, o.Sequence
-	d.mu.Unlock()
 	d.Log.Info("provider: offer published", "sequence", o.Sequence, "rate_untx", o.RateUNTX)
 	return nil
 }

@@ -97,4 +97,3 @@ type Engine interface {
 type Publisher interface {
 	Publish(ctx context.Context, offer []byte, capabilities []market.Capability) error
 }
-

@@ -2,53 +2,85 @@ package provider
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/executor"
 	"github.com/tallycompute/tally/market"
 )
 
-// metricsFile is where the SDK writes metrics, below the output directory.
-const metricsFile = "metrics.jsonl"
+// exitRuntime is the exit code of a shard that its program did not end: no shell gives it to a command that ran.
+const exitRuntime = 125
 
 // result packs what the shard left and says how it ended.
 func (s *shard) result(ctx context.Context, out outcome) (market.ShardResult, error) {
-	s.at(market.PhaseCollecting, s.handle, s.session)
-	dir := filepath.Join(s.j.shardDir(s.index), "out")
+	s.at(market.PhaseCollecting, nil)
+	dir := s.j.outputDir(s.index)
 	r := market.ShardResult{
-		Index: s.index, ExitCode: int32(out.status.ExitCode), Message: safe(out.message),
-		Started: posix(out.status.Started), Finished: posix(out.status.Finished),
-		Traffic: s.traffic(out),
+		Index: s.index, ExitCode: int32(out.status.ExitCode), Message: out.message,
+		Started: posix(out.status.Started), Finished: posix(out.status.Finished), Traffic: s.traffic(out.traffic),
 	}
+	r.Finished = max(r.Finished, r.Started)
 	if !out.status.OK() && r.ExitCode == 0 {
-		r.ExitCode = 125 // ended by the runtime, whatever the program said
+		r.ExitCode = exitRuntime // whatever the program said
 	}
-	root, err := s.j.d.Files.PackOutputs(ctx, dir, s.limits().Output)
+	root, err := s.pack(ctx, dir)
+	if ctx.Err() != nil {
+		return r, ctx.Err()
+	}
 	if err != nil {
-		if ctx.Err() != nil {
-			return r, err
-		}
-		r.ExitCode, r.Message = max(r.ExitCode, 125), safe("its outputs cannot be collected: "+err.Error())
+		r.ExitCode, r.Message = max(r.ExitCode, exitRuntime), safeTo("its outputs cannot be collected: "+err.Error(), s.room())
 		return r, nil
 	}
 	r.Output = root
-	s.j.d.Files.Grant(root, s.j.requester.Requester)
-	r.ParamsStep, r.Params = lastParameters(metricLines(dir, market.MaxMetrics))
+	s.j.d.Files.Grant(root, s.j.res.Requester)
+	r.ParamsStep, r.Params = lastParameters(metricLines(dir))
 	return r, nil
 }
 
+// pack puts the outputs into the store. What the program left can make that impossible; what fails on this machine may
+// pass.
+func (s *shard) pack(ctx context.Context, dir string) (root market.Hash, err error) {
+	for range 3 {
+		root, err = s.j.d.Files.PackOutputs(ctx, dir, s.limits().Output)
+		if err == nil || errors.Is(err, executor.ErrOutputTooLarge) || errors.Is(err, executor.ErrUnsafeOutput) {
+			return root, err
+		}
+		s.j.d.Log.Warn("provider: cannot collect outputs, trying again", "job", s.j.id, "shard", s.index, "error", err)
+		if sleep(ctx, time.Second) != nil {
+			return root, err
+		}
+	}
+	return root, err
+}
+
+// failure is the receipt of a shard that never ended, or never started.
+func (s *shard) failure(err error) market.ShardResult {
+	s.j.d.Log.Warn("provider: a shard cannot come to its end", "job", s.j.id, "shard", s.index, "error", err)
+	return market.ShardResult{Index: s.index, ExitCode: exitRuntime, Message: safeTo(err.Error(), s.room())}
+}
+
+// failed are the receipts of a lot that never started.
+func (j *job) failed(err error) []market.ShardResult {
+	var all []market.ShardResult
+	for _, st := range j.lot.Shards {
+		all = append(all, (&shard{j: j, index: st.Index}).failure(err))
+	}
+	return all
+}
+
 // traffic is what was exchanged with each other rank of the collective, by shard.
-func (s *shard) traffic(out outcome) []market.Traffic {
+func (s *shard) traffic(by map[peer.ID]Traffic) []market.Traffic {
 	all := []market.Traffic{}
-	for index := uint32(0); index < s.j.terms.Task.Shards && out.traffic != nil; index++ {
+	for index := uint32(0); index < s.j.terms.Task.Shards && by != nil; index++ {
 		id, ok := s.j.terms.ProviderOf(index)
-		if t, with := out.traffic[id]; ok && with && index != s.index {
+		if t, with := by[id]; ok && with && index != s.index {
 			all = append(all, market.Traffic{Shard: index, Sent: t.Sent, Received: t.Received})
 		}
 	}
@@ -90,7 +122,7 @@ func (j *job) serve(signed []byte) error {
 	}
 	for _, s := range r.Shards {
 		if !s.Output.IsZero() {
-			j.d.Files.Grant(s.Output, j.requester.Requester)
+			j.d.Files.Grant(s.Output, j.res.Requester)
 		}
 	}
 	return nil
@@ -120,16 +152,17 @@ func (j *job) removeContainers(ctx context.Context) error {
 }
 
 // removeStrays deletes containers of ours that belong to no unfinished job.
-func (d *Daemon) removeStrays(ctx context.Context, unfinished []record) error {
+func (d *Daemon) removeStrays(ctx context.Context) error {
+	unfinished, err := d.store.jobs(ctx, false)
+	if err != nil {
+		return err
+	}
 	all, err := d.Engine.List(ctx, d.id.String())
 	if err != nil {
 		return err
 	}
 	for _, h := range all {
-		known := false
-		for _, r := range unfinished {
-			known = known || strings.HasPrefix(h.TaskID, r.Job.String()+"-")
-		}
+		known := slices.ContainsFunc(unfinished, func(r record) bool { return strings.HasPrefix(h.TaskID, r.Job.String()+"-") })
 		if known {
 			continue
 		}
@@ -139,43 +172,6 @@ func (d *Daemon) removeStrays(ctx context.Context, unfinished []record) error {
 		}
 	}
 	return nil
-}
-
-// metricLines are the last lines of a shard's metrics, as the program wrote them; none if there are none or the file
-// is not one to be trusted.
-func metricLines(outDir string, most int) []string {
-	f, err := os.Lstat(filepath.Join(outDir, metricsFile))
-	if err != nil || !f.Mode().IsRegular() {
-		return nil
-	}
-	in, err := executor.OpenOutput(outDir, executor.OutputFile{Path: metricsFile, Size: f.Size()})
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = in.Close() }()
-	var lines []string
-	for line := range tailLines(in) {
-		if len(line) > 0 && len(line) <= market.MaxMetric && json.Valid(line) {
-			if lines = append(lines, string(line)); len(lines) > most {
-				lines = lines[1:]
-			}
-		}
-	}
-	return lines
-}
-
-// lastParameters is the newest parameter hash among metrics.
-func lastParameters(lines []string) (step uint64, hash market.Hash) {
-	for _, l := range lines {
-		var m struct {
-			Step uint64      `json:"step"`
-			Hash market.Hash `json:"parameter_hash"`
-		}
-		if json.Unmarshal([]byte(l), &m) == nil && !m.Hash.IsZero() {
-			step, hash = m.Step, m.Hash
-		}
-	}
-	return step, hash
 }
 
 func posix(t time.Time) chain.Time {

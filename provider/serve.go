@@ -1,13 +1,12 @@
 package provider
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"database/sql"
 	"io"
-	"iter"
-	"strings"
-	"unicode"
+	"maps"
+	"slices"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -36,34 +35,50 @@ func (d *Daemon) Locked(ctx context.Context, from peer.ID, m market.Locked) erro
 	return err
 }
 
-// Status says how a job's shards are doing.
+// Status says how a job's shards are doing, or did.
 func (d *Daemon) Status(ctx context.Context, from peer.ID, id market.JobID) (market.JobStatus, error) {
 	r, _, err := d.owned(ctx, from, id)
 	if err != nil {
 		return market.JobStatus{}, err
 	}
 	st := market.JobStatus{Job: id, Phase: r.Phase, Message: safe(r.Message), Shards: []market.ShardStatus{}}
+	ended := map[uint32]market.ShardResult{}
+	if res, err := market.ReadResult(r.Result); err == nil {
+		for _, s := range res.Shards {
+			ended[s.Index] = s
+		}
+	}
 	d.mu.Lock()
 	j := d.jobs[id]
 	d.mu.Unlock()
 	if j == nil {
+		for _, index := range slices.Sorted(maps.Keys(ended)) {
+			st.Shards = append(st.Shards, statusOf(ended[index], r.Phase))
+		}
 		return st, nil
 	}
 	for _, lot := range j.lot.Shards {
-		st.Shards = append(st.Shards, j.shardStatus(lot.Index, r))
+		one := j.shardStatus(lot.Index, r.Phase)
+		if e, ok := ended[lot.Index]; ok {
+			one = statusOf(e, r.Phase)
+		}
+		size := share(512<<10, len(j.lot.Shards), market.MaxMetrics*market.MaxMetric)
+		one.Metrics = append(one.Metrics, newest(metricLines(j.outputDir(lot.Index)), market.MaxMetrics, size)...)
+		st.Shards = append(st.Shards, one)
 	}
 	return st, nil
 }
 
-func (j *job) shardStatus(index uint32, r record) market.ShardStatus {
-	st := market.ShardStatus{Index: index, Phase: r.Phase, Metrics: []string{}, Traffic: []market.Traffic{}}
-	if res, err := market.ReadResult(r.Result); err == nil {
-		for _, s := range res.Shards {
-			if s.Index == index {
-				st.Started, st.Finished, st.ExitCode, st.Message, st.Traffic = s.Started, s.Finished, s.ExitCode, s.Message, s.Traffic
-			}
-		}
+func statusOf(s market.ShardResult, p market.Phase) market.ShardStatus {
+	return market.ShardStatus{
+		Index: s.Index, Phase: p, Started: s.Started, Finished: s.Finished, ExitCode: s.ExitCode, Message: s.Message,
+		Metrics: []string{}, Traffic: s.Traffic,
 	}
+}
+
+// shardStatus is of a shard without a result.
+func (j *job) shardStatus(index uint32, p market.Phase) market.ShardStatus {
+	st := market.ShardStatus{Index: index, Phase: p, Metrics: []string{}, Traffic: []market.Traffic{}}
 	j.mu.Lock()
 	s := j.shards[index]
 	j.mu.Unlock()
@@ -72,13 +87,10 @@ func (j *job) shardStatus(index uint32, r record) market.ShardStatus {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.Result == nil {
-		st.Phase, st.Started = s.phase, posix(s.started)
-		if s.session != nil {
-			st.Traffic = s.traffic(outcome{traffic: s.session.Traffic()})
-		}
+	st.Phase, st.Started = s.phase, posix(s.started)
+	if s.session != nil {
+		st.Traffic = s.traffic(s.session.Traffic())
 	}
-	st.Metrics = append(st.Metrics, metricLines(j.shardDir(index)+"/out", market.MaxMetrics)...)
 	return st
 }
 
@@ -103,8 +115,15 @@ func (d *Daemon) Receipt(ctx context.Context, from peer.ID, signed []byte) error
 	if receipt.Requester != from || result.Provider != d.id {
 		return refuse(market.RefusedOther, "a receipt between others")
 	}
-	if _, _, err := d.owned(ctx, from, result.Job); err != nil {
+	r, _, err := d.owned(ctx, from, result.Job)
+	if err != nil {
 		return err
+	}
+	if !bytes.Equal(receipt.Result, r.Result) {
+		return refuse(market.RefusedOther, "a receipt for another result than this provider gave")
+	}
+	if before, _, err := market.OpenReceipt(r.Receipt); err == nil && before.Accepted && !receipt.Accepted {
+		return refuse(market.RefusedOther, "the result was accepted already")
 	}
 	return d.store.setReceipt(ctx, result.Job, signed)
 }
@@ -152,32 +171,6 @@ func (d *Daemon) Jobs(ctx context.Context) ([]Record, error) {
 		records[i] = Record{r.Job, r.Phase, r.Message, r.Done, r.Result, r.Receipt}
 	}
 	return records, nil
-}
-
-// safe is text without control characters but line breaks, short enough to send.
-func safe(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r != '\n' && !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	if len(s) > market.MaxMessage {
-		s = strings.ToValidUTF8(s[:market.MaxMessage], "")
-	}
-	return s
-}
-
-// tailLines yields the lines of r; one that is longer than a metric may be ends it.
-func tailLines(r io.Reader) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		sc := bufio.NewScanner(r)
-		for sc.Scan() {
-			if !yield(sc.Bytes()) {
-				return
-			}
-		}
-	}
 }
 
 // Records lists the jobs in a provider's database, without a daemon.

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -16,7 +17,7 @@ import (
 const (
 	reserved  = "reserved"  // quoted, not yet witnessed
 	witnessed = "witnessed" // the opening is signed and may be in the chain until its lock expires
-	ended     = "ended"     // released, expired, or its job is over
+	ended     = "ended"     // its job is over; one that was never witnessed is deleted instead
 )
 
 // reservation is a promise to a requester.
@@ -63,6 +64,7 @@ CREATE TABLE IF NOT EXISTS job (
 	job BLOB PRIMARY KEY, reservation BLOB NOT NULL, inputs_ready INTEGER NOT NULL DEFAULT 0, phase TEXT NOT NULL,
 	message TEXT NOT NULL DEFAULT '', result BLOB, result_at INTEGER NOT NULL DEFAULT 0, receipt BLOB,
 	done INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS shard (job BLOB NOT NULL, shard INTEGER NOT NULL, traffic BLOB NOT NULL, PRIMARY KEY (job, shard));
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL);`
 
 func openStore(ctx context.Context, db *sql.DB) (*store, error) {
@@ -72,19 +74,22 @@ func openStore(ctx context.Context, db *sql.DB) (*store, error) {
 	return &store{db}, nil
 }
 
+// sequence is the last number that nextSequence gave, or 0.
+func (s *store) sequence(ctx context.Context) (uint64, error) {
+	var last int64
+	err := s.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'offer_sequence'`).Scan(&last)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return uint64(last), wrap("offer sequence", err)
+}
+
 // nextSequence is a number that this store never gave before, and is at least floor.
 func (s *store) nextSequence(ctx context.Context, floor uint64) (n uint64, err error) {
-	err = s.tx(ctx, func(tx *sql.Tx) error {
-		var last int64
-		err := tx.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'offer_sequence'`).Scan(&last)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		n = max(uint64(last)+1, floor)
-		_, err = tx.ExecContext(ctx, `INSERT INTO meta VALUES ('offer_sequence', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, int64(n))
-		return err
-	})
-	return n, err
+	var next int64
+	err = s.db.QueryRowContext(ctx, `INSERT INTO meta VALUES ('offer_sequence', ?)
+		ON CONFLICT (name) DO UPDATE SET value = max(value + 1, excluded.value) RETURNING value`, int64(floor)).Scan(&next)
+	return uint64(next), wrap("offer sequence", err)
 }
 
 func (s *store) addReservation(ctx context.Context, r reservation) error {
@@ -142,19 +147,9 @@ func (s *store) live(ctx context.Context) (all []reservation, err error) {
 	return all, wrap("reservations", rows.Err())
 }
 
-// endReservation frees its capacity. One that was witnessed is left alone unless over is true: a signature cannot
-// be taken back.
-func (s *store) endReservation(ctx context.Context, id market.ReservationID, over bool) (done bool, err error) {
-	q := `UPDATE reservation SET state = ? WHERE id = ? AND state = 'reserved'`
-	if over {
-		q = `UPDATE reservation SET state = ? WHERE id = ?`
-	}
-	res, err := s.db.ExecContext(ctx, q, ended, id[:])
-	if err != nil {
-		return false, wrap("end reservation", err)
-	}
-	n, err := res.RowsAffected()
-	return n == 1, wrap("end reservation", err)
+// drop deletes a reservation that was not witnessed.
+func (s *store) drop(ctx context.Context, id market.ReservationID) error {
+	return s.exec(ctx, "drop reservation", `DELETE FROM reservation WHERE id = ? AND state = ?`, id[:], reserved)
 }
 
 // witness records, before the signature leaves, what was signed, and makes its job.
@@ -166,7 +161,7 @@ func (s *store) witness(ctx context.Context, r reservation) error {
 			return err
 		}
 		if n, err := res.RowsAffected(); err != nil || n != 1 {
-			return fmt.Errorf("reservation %s is no longer open: %w", r.ID, err)
+			return errors.Join(fmt.Errorf("reservation %s is no longer open", r.ID), err)
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO job (job, reservation, phase) VALUES (?,?,?)`, r.Job[:], r.ID[:], string(market.PhaseWaiting))
 		return err
@@ -240,6 +235,35 @@ func (s *store) finish(ctx context.Context, j record, p market.Phase, message st
 		_, err := tx.ExecContext(ctx, `UPDATE reservation SET state = ? WHERE id = ?`, ended, j.Reservation[:])
 		return err
 	})
+}
+
+// setTraffic records what a shard's collective exchanged, once it has ended in order. Its program is done with it then,
+// and must not be started again.
+func (s *store) setTraffic(ctx context.Context, id market.JobID, shard uint32, t map[peer.ID]Traffic) error {
+	b, err := json.Marshal(t)
+	if err != nil {
+		return wrap("traffic", err)
+	}
+	return s.exec(ctx, "traffic", `INSERT INTO shard VALUES (?,?,?) ON CONFLICT (job, shard) DO UPDATE SET traffic = excluded.traffic`, id[:], shard, b)
+}
+
+// traffic is what setTraffic recorded; ok is false if it did not.
+func (s *store) traffic(ctx context.Context, id market.JobID, shard uint32) (t map[peer.ID]Traffic, ok bool, err error) {
+	var b []byte
+	err = s.db.QueryRowContext(ctx, `SELECT traffic FROM shard WHERE job = ? AND shard = ?`, id[:], shard).Scan(&b)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &t)
+	}
+	return t, err == nil, wrap("traffic", err)
+}
+
+// unsetTraffic forgets it: the shard starts over.
+func (s *store) unsetTraffic(ctx context.Context, id market.JobID, shard uint32) error {
+	_, err := s.db.ExecContext(ctx, `DELETE FROM shard WHERE job = ? AND shard = ?`, id[:], shard)
+	return wrap("traffic", err)
 }
 
 func (s *store) exec(ctx context.Context, what, q string, args ...any) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -14,10 +15,22 @@ import (
 )
 
 // Witness checks an opening line by line and witnesses it; or refuses with a market.Refusal. What was signed is on
-// disk before the signature leaves. The same proposal again gets the same answer.
+// disk before the signature leaves. The same transaction again gets the same signature; no other one gets one.
 func (d *Daemon) Witness(ctx context.Context, from peer.ID, p market.TermsProposal) (market.Witness, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	tx, err := chain.DecodeTx(p.Tx)
+	if err != nil {
+		return market.Witness{}, refuse(market.RefusedTx, "%v", err)
+	}
+	params, err := d.Ledger.Params(ctx)
+	if err != nil {
+		return market.Witness{}, err
+	}
+	clock, err := d.Ledger.Clock(ctx)
+	if err != nil {
+		return market.Witness{}, err
+	}
+	d.desk.Lock()
+	defer d.desk.Unlock()
 	r, ok, err := d.store.reservation(ctx, p.Reservation)
 	if err != nil {
 		return market.Witness{}, err
@@ -25,68 +38,76 @@ func (d *Daemon) Witness(ctx context.Context, from peer.ID, p market.TermsPropos
 	if !ok || r.Requester != from || r.State == ended {
 		return market.Witness{}, refuse(market.RefusedUnknown, "no such reservation of yours")
 	}
-	tx, err := chain.DecodeTx(p.Tx)
-	if err != nil {
-		return market.Witness{}, refuse(market.RefusedTx, "%v", err)
-	}
-	if r.State == witnessed && r.Tx != tx.ID() {
-		return market.Witness{}, refuse(market.RefusedTx, "another opening was signed for this reservation: %s", r.Tx)
-	}
-	terms, packed, err := d.checkTerms(ctx, r, p)
-	if err != nil {
+	var check func(*chain.Tx) error
+	if r.State == witnessed {
+		check = r.sameTx
+	} else if check, err = d.checks(ctx, r, p, params, clock); err != nil {
 		return market.Witness{}, err
 	}
-	vkey, sig, err := d.sign(ctx, &r, p, tx, terms, packed)
+	vkey, sig, err := d.Wallet.SignOpening(ctx, tx, check)
 	if err != nil {
+		d.Log.Warn("provider: refused to witness", "reservation", r.ID, "tx", tx.ID(), "error", err)
 		return market.Witness{}, err
 	}
 	return market.Witness{Reservation: r.ID, Tx: tx.ID(), VKey: vkey, Signature: sig}, nil
 }
 
-// sign checks the very bytes, records that they are being signed, and signs.
-func (d *Daemon) sign(ctx context.Context, r *reservation, p market.TermsProposal, tx *chain.Tx, terms market.Terms, packed plutus.Terms) (vkey, sig []byte, err error) {
+// sameTx refuses any transaction but the one that was signed for the reservation.
+func (r reservation) sameTx(tx *chain.Tx) error {
+	if r.Tx != tx.ID() {
+		return refuse(market.RefusedTx, "another opening was signed for this reservation: %s", r.Tx)
+	}
+	return nil
+}
+
+// checks looks at the terms of an opening, and gives what is to be done with its very bytes before they are signed:
+// check all of them, and record that they are being signed.
+func (d *Daemon) checks(ctx context.Context, r reservation, p market.TermsProposal, params chain.Params, clock chain.Clock) (func(*chain.Tx) error, error) {
+	now := clock.SlotToTime(d.Book.Tip())
+	terms, packed, err := d.checkTerms(r, p, params, now)
+	if err != nil {
+		return nil, err
+	}
 	resolved, err := p.UTxOs()
 	if err != nil {
-		return nil, nil, refuse(market.RefusedTx, "%v", err)
+		return nil, refuse(market.RefusedTx, "%v", err)
 	}
 	part, err := d.part(ctx, terms)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	params, err := d.Ledger.Params(ctx)
+	waiting, err := d.store.live(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	clock, err := d.Ledger.Clock(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	var owns error
-	mine := plutus.Mine{
-		Terms: packed, Part: part, Until: terms.LockUntil, Keys: d.Wallet.Keys(),
-		Owns: func(ref chain.OutRef) bool {
-			yes, err := d.Book.Owns(ctx, ref)
-			owns = errors.Join(owns, err)
-			return yes || err != nil
-		},
-	}
-	check := func(tx *chain.Tx) error {
-		return errors.Join(d.Contracts.CheckOpening(tx, resolved, mine, params, clock), owns)
-	}
-	if err := check(tx); err != nil {
-		d.Log.Warn("provider: refused to witness", "reservation", r.ID, "error", err)
-		return nil, nil, refuse(market.RefusedTx, "%.900v", err)
-	}
-	if r.State == reserved {
-		if err := d.record(ctx, r, p, tx, terms, packed); err != nil {
-			return nil, nil, err
+	return func(tx *chain.Tx) error {
+		var unsure error
+		mine := plutus.Mine{
+			Terms: packed, Part: part, Until: terms.LockUntil, Keys: d.Wallet.Keys(),
+			Owns: func(ref chain.OutRef) bool {
+				yes, err := d.Book.Owns(ctx, ref)
+				unsure = errors.Join(unsure, err)
+				return yes || err != nil || madeBy(waiting, ref)
+			},
 		}
-	}
-	return d.Wallet.SignOpening(ctx, tx, check)
+		err := d.Contracts.CheckOpening(tx, resolved, mine, params, clock)
+		if unsure != nil {
+			return unsure
+		}
+		if err != nil {
+			return refuse(market.RefusedTx, "%v", err)
+		}
+		return d.record(ctx, r, p, tx.ID(), terms, packed)
+	}, nil
 }
 
-// record stores what is about to be signed and starts watching for it.
-func (d *Daemon) record(ctx context.Context, r *reservation, p market.TermsProposal, tx *chain.Tx, terms market.Terms, packed plutus.Terms) error {
+// madeBy says whether an output may become ours by an opening that was witnessed and is not in the chain yet.
+func madeBy(live []reservation, ref chain.OutRef) bool {
+	return slices.ContainsFunc(live, func(r reservation) bool { return r.State == witnessed && r.Tx == ref.Tx })
+}
+
+// record stores what is about to be signed; from then on its job waits for the lock.
+func (d *Daemon) record(ctx context.Context, r reservation, p market.TermsProposal, tx chain.TxID, terms market.Terms, packed plutus.Terms) error {
 	id, err := packed.JobID()
 	if err != nil {
 		return err
@@ -94,27 +115,22 @@ func (d *Daemon) record(ctx context.Context, r *reservation, p market.TermsPropo
 	if err := d.Wallet.Reserve(ctx, r.Bond, r.ID.String(), terms.CommitBy); err != nil {
 		return fmt.Errorf("keep the bond input: %w", err)
 	}
-	r.Job, r.Terms, r.Tx, r.LockUntil, r.State = market.JobID(id), p.Terms, tx.ID(), terms.LockUntil, witnessed
-	if err := d.store.witness(ctx, *r); err != nil {
+	r.Job, r.Terms, r.Tx, r.LockUntil = market.JobID(id), p.Terms, tx, terms.LockUntil
+	if err := d.store.witness(ctx, r); err != nil {
 		return err
-	}
-	job, ok, err := d.store.job(ctx, r.Job)
-	if err != nil || !ok {
-		return errors.Join(fmt.Errorf("job %s was just stored", r.Job), err)
 	}
 	d.Log.Info("provider: witnessing", "job", r.Job, "tx", r.Tx)
 	select {
-	case d.start <- job:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err() // stored: the next start of the daemon takes it up
+	case d.wake <- struct{}{}:
+	default: // Run is awake already, and looks at all that is stored
 	}
+	return nil
 }
 
-// checkTerms compares the terms with what was asked and quoted, with the contracts, and with the chain's time.
-func (d *Daemon) checkTerms(ctx context.Context, r reservation, p market.TermsProposal) (t market.Terms, packed plutus.Terms, err error) {
-	t, err = market.DecodeTerms(p.Terms)
-	if err != nil {
+// checkTerms compares the terms with what was asked and quoted, with the contracts, with the chain's time, and with
+// what this machine can do at all.
+func (d *Daemon) checkTerms(r reservation, p market.TermsProposal, params chain.Params, now chain.Time) (t market.Terms, packed plutus.Terms, err error) {
+	if t, err = market.DecodeTerms(p.Terms); err != nil {
 		return t, packed, refuse(market.RefusedTerms, "%v", err)
 	}
 	req, quote, err := r.documents()
@@ -124,18 +140,22 @@ func (d *Daemon) checkTerms(ctx context.Context, r reservation, p market.TermsPr
 	if err := t.CheckQuoted(req, quote); err != nil {
 		return t, packed, refuse(market.RefusedTerms, "%v", err)
 	}
-	now, err := d.now(ctx)
+	lot, err := d.Contracts.LotLovelace(params)
 	if err != nil {
 		return t, packed, err
 	}
 	switch {
 	case t.Policy != d.Contracts.Policy || t.Spend != d.Contracts.Stub:
 		return t, packed, refuse(market.RefusedTerms, "other contracts than %s", d.Contracts.Policy)
-	case r.State == reserved && now > quote.Expires, t.LockUntil > quote.Expires:
+	case now > quote.Expires || t.LockUntil > quote.Expires:
 		return t, packed, refuse(market.RefusedStale, "the quote ends at %d, the opening may be valid until %d", quote.Expires, t.LockUntil)
+	case t.LotLovelace > lot:
+		return t, packed, refuse(market.RefusedTerms, "%d lovelace a lot, %d are enough", t.LotLovelace, lot)
 	}
-	packed, err = escrow.PackTerms(t)
-	if err != nil {
+	if err := d.feasible(t, req); err != nil {
+		return t, packed, err
+	}
+	if packed, err = escrow.PackTerms(t); err != nil {
 		return t, packed, refuse(market.RefusedTerms, "%v", err)
 	}
 	return t, packed, nil
