@@ -235,7 +235,7 @@ func (f *follower) advance(ctx context.Context, lots []escrow.Lot, now chain.Tim
 
 // finish records that nothing is left to happen, and frees the coins that a rollback could have brought back.
 func (f *follower) finish(ctx context.Context, p Phase) error {
-	if err := f.r.Purse.Release(ctx, f.purpose(), f.tx.ID()); err != nil {
+	if err := f.r.Purse.Release(ctx, f.purpose()); err != nil {
 		f.rec.Done = false
 		return fmt.Errorf("release the coins of job %s: %w", f.rec.ID, err)
 	}

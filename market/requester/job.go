@@ -113,10 +113,8 @@ func (j *job) tell(e Event) {
 // abandon releases everything and ends the job. The opening can never come into the chain.
 func (j *job) abandon(ctx context.Context, p Phase, cause error) error {
 	j.release(ctx, j.rec.Lots)
-	if j.tx != nil {
-		if err := j.r.Purse.Release(ctx, j.purpose(), j.tx.ID()); err != nil {
-			return fmt.Errorf("release the coins of job %s: %w", j.rec.ID, err)
-		}
+	if err := j.r.Purse.Release(ctx, j.purpose()); err != nil {
+		return fmt.Errorf("release the coins of job %s: %w", j.rec.ID, err)
 	}
 	j.rec.setErr(cause)
 	j.rec.Done = true

@@ -30,6 +30,9 @@ func (j *job) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := j.r.Purse.Release(ctx, j.purpose()); err != nil { // of a process that was killed here
+		return fmt.Errorf("release coins: %w", err)
+	}
 	seed, err := j.seed(ctx)
 	if err != nil {
 		return err

@@ -78,12 +78,12 @@ type Purse interface {
 	// Coins are those that no transaction under way uses; the collateral is not among them.
 	Coins(ctx context.Context) ([]chain.UTxO, error)
 	// Balance adds coins to a draft, and reserves every input of the wallet's, the draft's own included, for the purpose
-	// and transaction until the draft has expired. Nothing is signed. It fails if another purpose has one of them.
+	// until the draft has expired. Nothing is signed. It fails if another purpose has one of them.
 	Balance(ctx context.Context, d chain.Draft, purpose string) (*chain.Tx, error)
 	// Sign adds the wallet's witness if check accepts the body: all of it was built here, maybe by an earlier process.
 	Sign(tx *chain.Tx, check func(chain.TxBody) error) error
-	// Release gives back what was reserved for a purpose and transaction.
-	Release(ctx context.Context, purpose string, tx chain.TxID) error
+	// Release gives back all that Balance reserved for a purpose. Each job has a purpose of its own.
+	Release(ctx context.Context, purpose string) error
 }
 
 // Files moves content-addressed bundles between peers and directories.

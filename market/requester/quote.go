@@ -11,6 +11,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/market"
 )
 
@@ -22,6 +23,14 @@ func (j *job) quote(ctx context.Context) error {
 	offers, _, err := j.r.Offers.Find(match, market.CapAny)
 	if err != nil {
 		return fmt.Errorf("%w: find offers: %w", ErrNoOffers, err)
+	}
+	params, err := j.r.Ledger.Params(ctx)
+	if err != nil {
+		return fmt.Errorf("protocol parameters: %w", err)
+	}
+	lovelace, err := j.r.Contracts.LotLovelace(params)
+	if err != nil {
+		return err
 	}
 	refused := map[peer.ID]error{}
 	for {
@@ -38,7 +47,7 @@ func (j *job) quote(ctx context.Context) error {
 		if err := j.replan(ctx, plan); err != nil {
 			return err
 		}
-		no, err := j.ask(match)
+		no, err := j.ask(match, lovelace)
 		if err != nil {
 			return err
 		}
@@ -76,7 +85,7 @@ func (j *job) replan(ctx context.Context, plan market.Plan) error {
 }
 
 // ask asks every provider that has not quoted yet, all at once, and records each quote as it comes.
-func (j *job) ask(ctx context.Context) (no map[peer.ID]error, err error) {
+func (j *job) ask(ctx context.Context, lovelace chain.Lovelace) (no map[peer.ID]error, err error) {
 	var mu sync.Mutex
 	no = map[peer.ID]error{}
 	var saved error
@@ -84,7 +93,7 @@ func (j *job) ask(ctx context.Context) (no map[peer.ID]error, err error) {
 		if lot.Quote != nil {
 			return
 		}
-		err := j.askOne(ctx, &lot)
+		err := j.askOne(ctx, &lot, lovelace)
 		mu.Lock()
 		defer mu.Unlock()
 		if lot.Quote != nil { // even a bad one holds something
@@ -110,7 +119,7 @@ func (j *job) ask(ctx context.Context) (no map[peer.ID]error, err error) {
 }
 
 // askOne gets one provider's quote and checks that nothing in it is worse than its offer.
-func (j *job) askOne(ctx context.Context, lot *lotRecord) error {
+func (j *job) askOne(ctx context.Context, lot *lotRecord, lovelace chain.Lovelace) error {
 	spec, o := j.rec.Spec, lot.Offer
 	now, err := j.r.now(ctx)
 	if err != nil {
@@ -141,6 +150,10 @@ func (j *job) askOne(ctx context.Context, lot *lotRecord) error {
 	lot.Quote, lot.Reservation = signed, q.Reservation
 	if q, err = market.OpenQuote(signed, now, lot.Request, o); err != nil {
 		return fmt.Errorf("provider %s: %w", o.Peer, err)
+	}
+	need := chain.Coins(lovelace).With(j.r.Contracts.Params.NTX, market.Bond(q.PriceUNTX, q.BondBps))
+	if !q.BondValue.Value().Covers(need) {
+		return fmt.Errorf("provider %s: its bond input %s does not cover bond and lot", o.Peer, q.BondInput)
 	}
 	lot.PriceUNTX = q.PriceUNTX
 	return nil

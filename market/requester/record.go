@@ -61,9 +61,9 @@ func newID() (string, error) {
 	return hex.EncodeToString(b[:]), err
 }
 
-// kinds are the errors that a job can end with.
-var kinds = []error{
-	ErrNoOffers, ErrNotEnough, ErrDeclined, ErrRefused, ErrLockExpired, ErrCancelled, ErrJobFailed, ErrRefunded, ErrConfig,
+// kinds are the errors that a job can end with; of several that fit the first counts.
+var kinds = [...]error{
+	ErrDeclined, ErrRefused, ErrNoOffers, ErrNotEnough, ErrLockExpired, ErrCancelled, ErrJobFailed, ErrRefunded, ErrConfig,
 	market.ErrJobFile,
 }
 
