@@ -18,9 +18,12 @@ import (
 // tracked lists the tree's files, slash-separated: what git has, and what it would have.
 func tracked(t *testing.T) (names []string) {
 	t.Helper()
-	out, err := exec.Command("git", "ls-files", "-co", "--exclude-standard", "-z").Output()
+	cmd := exec.Command("git", "ls-files", "-co", "--exclude-standard", "-z")
+	var complaint strings.Builder
+	cmd.Stderr = &complaint
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("git ls-files: %v: these tests need git and a clone", err)
+		t.Fatalf("git ls-files: %v: these tests need git and a clone: %s", err, complaint.String())
 	}
 	for _, name := range strings.Split(string(out), "\x00") {
 		if st, err := os.Lstat(filepath.FromSlash(name)); err == nil && st.Mode().IsRegular() {
