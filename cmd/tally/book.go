@@ -27,7 +27,7 @@ type book struct {
 func newBook(ix *index.Index, c *plutus.Contracts, key chain.KeyHash) *book {
 	b := &book{ix: ix, contracts: c, key: key, lots: map[escrow.Key]escrow.Lot{}}
 	b.mine = func(_ context.Context, l escrow.Lot) (bool, error) { return l.Mine(key), nil }
-	ix.Register("escrow/1", index.HandlerFunc(func(blk index.Block) ([]index.Event, error) {
+	ix.Register(lotEvents, index.HandlerFunc(func(blk index.Block) ([]index.Event, error) {
 		found, err := escrow.Scan(c, blk.Block, blk.Spent)
 		if err != nil {
 			return nil, err
@@ -45,6 +45,9 @@ func newBook(ix *index.Index, c *plutus.Contracts, key chain.KeyHash) *book {
 	return b
 }
 
+// lotEvents is the handler that reads lots out of blocks; the number is its version.
+const lotEvents = "escrow/1"
+
 // fold brings the lots up to the index's tip; after a rollback it starts over.
 func (b *book) fold(ctx context.Context) error {
 	for {
@@ -60,6 +63,9 @@ func (b *book) fold(ctx context.Context) error {
 			return nil
 		}
 		for _, s := range events {
+			if b.last = s.ID; s.Handler != lotEvents {
+				continue
+			}
 			key, err := escrow.ParseKey(s.Key)
 			if err != nil {
 				return err
@@ -75,7 +81,6 @@ func (b *book) fold(ctx context.Context) error {
 			if b.lots[key], err = escrow.Step(l, e); err != nil {
 				return err
 			}
-			b.last = s.ID
 		}
 	}
 }
