@@ -63,26 +63,35 @@ func (b *book) fold(ctx context.Context) error {
 			return nil
 		}
 		for _, s := range events {
-			if b.last = s.ID; s.Handler != lotEvents {
-				continue
-			}
-			key, err := escrow.ParseKey(s.Key)
-			if err != nil {
+			if err := b.step(s); err != nil {
 				return err
 			}
-			e, err := escrow.DecodeEvent(s.Payload)
-			if err != nil {
-				return err
-			}
-			l, ok := b.lots[key]
-			if !ok {
-				l.Key = key
-			}
-			if b.lots[key], err = escrow.Step(l, e); err != nil {
-				return err
-			}
+			b.last = s.ID
 		}
 	}
+}
+
+func (b *book) step(s index.StoredEvent) error {
+	if s.Handler != lotEvents {
+		return nil
+	}
+	key, err := escrow.ParseKey(s.Key)
+	if err != nil {
+		return err
+	}
+	e, err := escrow.DecodeEvent(s.Payload)
+	if err != nil {
+		return err
+	}
+	l, ok := b.lots[key]
+	if !ok {
+		l.Key = key
+	}
+	if l, err = escrow.Step(l, e); err != nil {
+		return err
+	}
+	b.lots[key] = l
+	return nil
 }
 
 // Tip implements escrow.Book.
