@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	lcommon "github.com/blinklabs-io/gouroboros/ledger/common"
@@ -41,6 +42,9 @@ func (e *ScriptError) Error() string {
 // Unwrap gives ErrScript and the cause.
 func (e *ScriptError) Unwrap() []error { return []error{ErrScript, e.Cause} }
 
+// evaluating guards plutigo 0.2.0, whose cost models share their tables: making one writes what others read.
+var evaluating sync.Mutex
+
 // Evaluate runs every script of tx and returns the exact units each takes, whatever its redeemer allows; the
 // network's limit of a transaction bounds each of them. resolved must hold every input and reference.
 func Evaluate(tx *Tx, resolved []UTxO, p Params, clk Clock) (map[RedeemerKey]ExUnits, error) {
@@ -58,6 +62,8 @@ func Evaluate(tx *Tx, resolved []UTxO, p Params, clk Clock) (map[RedeemerKey]ExU
 	if err != nil {
 		return nil, fmt.Errorf("script context of %s: %w", body.ID, err)
 	}
+	evaluating.Lock()
+	defer evaluating.Unlock()
 	ctx, err := cek.NewEvalContext(lang.LanguageVersionV3, cek.ProtoVersion{Major: p.ProtocolMajor, Minor: p.ProtocolMinor}, p.CostModelV3)
 	if err != nil {
 		return nil, fmt.Errorf("cost model: %w: %w", err, ErrMalformed)

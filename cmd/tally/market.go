@@ -85,8 +85,8 @@ func (c coins) Sign(tx *chain.Tx, check func(chain.TxBody) error) error {
 }
 
 // Release implements requester.Purse.
-func (c coins) Release(ctx context.Context, purpose string, tx chain.TxID) error {
-	return c.kept.Release(ctx, reservation(purpose, tx))
+func (c coins) Release(ctx context.Context, purpose string) error {
+	return c.kept.Release(ctx, purpose)
 }
 
 // blocks is what the chain holds beside the lots.

@@ -26,15 +26,19 @@ type purse struct {
 
 // Pay implements escrow.Purse.
 func (p *purse) Pay(ctx context.Context, d chain.Draft, purpose string) (*chain.Tx, error) {
-	tx, err := p.Balance(ctx, d, purpose)
+	tx, err := p.balance(ctx, d, func(id chain.TxID) string { return purpose + " " + id.String() })
 	if err != nil {
 		return nil, err
 	}
 	return tx, p.wallet.SignBuilt(tx)
 }
 
-// Balance adds coins to a draft and reserves them until it has expired. Nothing is signed.
+// Balance adds coins to a draft and reserves them for a purpose until it has expired. Nothing is signed.
 func (p *purse) Balance(ctx context.Context, d chain.Draft, purpose string) (*chain.Tx, error) {
+	return p.balance(ctx, d, func(chain.TxID) string { return purpose })
+}
+
+func (p *purse) balance(ctx context.Context, d chain.Draft, purpose func(chain.TxID) string) (*chain.Tx, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	params, err := p.node.Params(ctx)
@@ -70,11 +74,8 @@ func (p *purse) Balance(ctx context.Context, d chain.Draft, purpose string) (*ch
 			own = append(own, u.Ref)
 		}
 	}
-	return tx, p.kept.Reserve(ctx, own, reservation(purpose, tx.ID()), clock.SlotToTime(d.Until))
+	return tx, p.kept.Reserve(ctx, own, purpose(tx.ID()), clock.SlotToTime(d.Until))
 }
-
-// reservation is what coins are reserved for.
-func reservation(purpose string, tx chain.TxID) string { return purpose + " " + tx.String() }
 
 // Sign adds the wallet's witness to a transaction that Balance made.
 func (p *purse) Sign(tx *chain.Tx) error { return p.wallet.SignBuilt(tx) }

@@ -215,8 +215,8 @@ func TestSignsOnlyWhatWasAgreed(t *testing.T) {
 				t.Fatalf("the right one: %v", err)
 			}
 			spoil(j)
-			if err := j.checkBody(body); !errors.Is(err, errBody) && err == nil {
-				t.Errorf("accepted: %v", err)
+			if err := j.checkBody(body); err == nil {
+				t.Error("accepted")
 			}
 		})
 	}

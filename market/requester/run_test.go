@@ -180,7 +180,7 @@ func TestOneProviderShort(t *testing.T) {
 		"gone after the lock":           func(p *testProvider) { p.leaves = true },
 		"outputs other than signed":     func(p *testProvider) { p.swap = true },
 		"a result with a broken seal":   func(p *testProvider) { p.tamper = func(b []byte) []byte { b[len(b)-1] ^= 1; return b } },
-		"a result about something else": func(p *testProvider) { p.tamper = func([]byte) []byte { return p.w.providers[0].result } },
+		"a result about something else": func(p *testProvider) { p.tamper = func([]byte) []byte { return p.w.providers[0].signedResult() } },
 		"a program that failed": func(p *testProvider) {
 			p.program = func(_ uint32, r *market.ShardResult) map[string]string {
 				r.ExitCode, r.Message = 3, "Traceback: no"
@@ -217,6 +217,12 @@ func TestOneProviderShort(t *testing.T) {
 			}
 		})
 	}
+}
+
+func (p *testProvider) signedResult() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.result
 }
 
 func (p *testProvider) vanish() {
