@@ -92,7 +92,7 @@ func (j *job) reduce(ctx context.Context, g market.Gathered, shards []uint32, de
 		return err
 	}
 	r := Reduction{
-		Job: j.rec.ID + "-reduce", Image: j.rec.Spec.Image, Script: g.Script, Program: j.programDir(), Out: out,
+		Job: j.rec.ID, Image: j.rec.Spec.Image, Script: g.Script, Program: j.programDir(), Out: out,
 	}
 	for _, in := range j.rec.Spec.Job.SharedInputs() {
 		r.Mounts = append(r.Mounts, in.Mount)

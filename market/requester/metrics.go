@@ -22,7 +22,7 @@ import (
 const metricsName = "metrics.jsonl"
 
 // maxMetrics bounds what is read of one shard's metrics.
-const maxMetrics = 64 << 20
+const maxMetrics = 16 << 20
 
 // metricsFile is a shard's metrics as far as they are known: live ones until its outputs are here.
 func (j *job) metricsFile(shard uint32) string {

@@ -100,7 +100,7 @@ type Files interface {
 
 // Reduction is a job file's reduce step.
 type Reduction struct {
-	Job     string               // name for the container
+	Job     string               // local name of the job; a job's reduction may run again
 	Image   executor.ImageDigest // the job's own
 	Script  string               // command line for /bin/sh -c; each shard's directory is an argument, in shard order
 	Program string               // directory of what all shards shared: paths are container paths without the leading slash

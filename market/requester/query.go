@@ -93,11 +93,12 @@ func (r *Requester) Receipts(ctx context.Context, id string) ([]SignedReceipt, e
 	return all, nil
 }
 
-// Facts is what the escrow's actor asks about a lot.
+// Facts is what the escrow's actor asks about a lot. Nothing is known of a job that this database does not have: its
+// lots can still be refunded.
 func (r *Requester) Facts(ctx context.Context, k escrow.Key) (escrow.Facts, error) {
 	rec, err := r.store.load(ctx, k.Job.String())
 	if err != nil {
-		return escrow.Facts{}, err
+		return escrow.Facts{}, notFound(err)
 	}
 	for _, l := range rec.Lots {
 		if key, ok := l.Offer.Payment.Key(); ok && key == k.Provider {

@@ -121,6 +121,9 @@ func (r *Requester) plan(ctx context.Context, spec JobSpec, confirm func(market.
 			err = errors.Join(err, os.RemoveAll(j.dir()))
 		}
 	}()
+	if err := os.MkdirAll(j.dir(), 0o700); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrStore, err)
+	}
 	if err := j.stage(ctx); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/chain/chaintest"
+	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/market"
 )
 
@@ -262,5 +263,14 @@ func TestLogsAndUnknownJobs(t *testing.T) {
 	o, err := w.now.Status(context.Background(), id)
 	if err != nil || o.Phase != Locked || o.Job == nil || fmt.Sprint(o.Lots[0].Shards) != "[0]" {
 		t.Errorf("%+v: %v", o, err)
+	}
+}
+
+// Of a lot whose job is not in the database nothing is verified, and that is no error: it is refunded when it is due.
+func TestFactsOfUnknownLots(t *testing.T) {
+	w := newWorld(t, 2)
+	f, err := w.now.Facts(context.Background(), escrow.Key{Job: [28]byte{1}})
+	if err != nil || f.Verified {
+		t.Errorf("%+v: %v", f, err)
 	}
 }
