@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/tallycompute/tally/chain"
@@ -38,7 +39,7 @@ type Book interface {
 }
 
 // Actor does what is due for one party. Whatever it submits changes nothing until a block says so: if a transaction
-// is lost or rolled back, it is still due, and is built again.
+// is lost or rolled back, it is still due, and is handed in or built again.
 type Actor struct {
 	Role      Role
 	Contracts *plutus.Contracts
@@ -53,15 +54,22 @@ type Actor struct {
 	Acted func(k Kind, lots []Key, tx chain.TxID)
 	Log   *slog.Logger
 
-	waiting map[chain.OutRef]chain.Slot // lots under way in a transaction, until it expires
+	waiting map[chain.OutRef]*sent // lots, by the output that holds them, until the transaction expires
+}
+
+// sent is a transaction under way.
+type sent struct {
+	id     chain.TxID
+	bytes  []byte
+	until  chain.Slot
+	failed int // so many submissions in a row
 }
 
 // Run acts until ctx ends, and returns ctx's error.
 func (a *Actor) Run(ctx context.Context) error {
-	a.waiting = map[chain.OutRef]chain.Slot{}
 	for {
 		changed := a.Book.Changed()
-		if err := a.act(ctx); err != nil && ctx.Err() == nil {
+		if err := a.Act(ctx); err != nil && ctx.Err() == nil {
 			a.Log.Warn("escrow: could not act, trying again at the next block", "error", err)
 		}
 		select {
@@ -72,8 +80,11 @@ func (a *Actor) Run(ctx context.Context) error {
 	}
 }
 
-// act makes every transition that is due at the book's tip.
-func (a *Actor) act(ctx context.Context) error {
+// Act makes every transition that is due at the book's tip, once. Run does it at every block.
+func (a *Actor) Act(ctx context.Context) error {
+	if a.waiting == nil {
+		a.waiting = map[chain.OutRef]*sent{}
+	}
 	clock, err := a.Ledger.Clock(ctx)
 	if err != nil {
 		return fmt.Errorf("clock: %w", err)
@@ -83,18 +94,45 @@ func (a *Actor) act(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("own lots: %w", err)
 	}
-	for ref, until := range a.waiting {
-		if tip >= until {
-			delete(a.waiting, ref)
-		}
-	}
-	var errs []error
+	errs := a.resubmit(ctx, lots, tip)
 	for _, b := range a.batches(ctx, lots, clock.SlotToTime(tip), &errs) {
 		if err := a.settle(ctx, b, tip, clock); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// resubmit hands in again, byte for byte, what was handed in and is not in the chain: a node may have lost it, or a
+// block with it may have been undone. What is refused twice in a row is given up, and built anew.
+func (a *Actor) resubmit(ctx context.Context, lots []Lot, tip chain.Slot) (errs []error) {
+	for ref, s := range a.waiting {
+		if tip >= s.until {
+			delete(a.waiting, ref)
+		}
+	}
+	done := map[*sent]bool{}
+	for _, l := range lots {
+		s := a.waiting[l.Ref]
+		if s == nil || done[s] {
+			continue
+		}
+		done[s] = true
+		if err := a.submit(ctx, s); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	maps.DeleteFunc(a.waiting, func(_ chain.OutRef, s *sent) bool { return s.failed > 1 })
+	return errs
+}
+
+func (a *Actor) submit(ctx context.Context, s *sent) error {
+	if err := a.Ledger.Submit(ctx, s.bytes); err != nil {
+		s.failed++
+		return fmt.Errorf("submit %s: %w", s.id, err)
+	}
+	s.failed = 0
+	return nil
 }
 
 // batch is lots that one transaction settles.
@@ -155,13 +193,14 @@ func (a *Actor) settle(ctx context.Context, b *batch, tip chain.Slot, clock chai
 	if err != nil {
 		return fmt.Errorf("%s of %d lots: %w", b.kind, len(b.lots), err)
 	}
-	if err := a.Ledger.Submit(ctx, tx.Bytes()); err != nil {
-		return fmt.Errorf("submit %s %s: %w", b.kind, tx.ID(), err)
-	}
+	s := &sent{id: tx.ID(), bytes: tx.Bytes(), until: draft.Until}
 	keys := make([]Key, len(b.lots))
 	for i, l := range b.lots {
-		a.waiting[l.Ref] = draft.Until
+		a.waiting[l.Ref] = s
 		keys[i] = l.Key
+	}
+	if err := a.submit(ctx, s); err != nil {
+		return fmt.Errorf("%s: %w", b.kind, err)
 	}
 	a.Log.Info("escrow: submitted", "transition", b.kind, "lots", len(b.lots), "tx", tx.ID())
 	if a.Acted != nil {

@@ -2,7 +2,6 @@ package escrow
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/tallycompute/tally/chain"
@@ -17,7 +16,8 @@ type Scanned struct {
 
 // Scan reads what a block did to lots, from the block and the outputs at the lots' address that it spends. It says
 // the same of the same block every time. A transaction that takes lots nobody here saw is passed by: it is none of
-// the lots that were watched from their opening on.
+// the lots that were watched from their opening on. So is one that makes no sense here: nobody would have witnessed
+// such an opening, and a stranger's transaction must not stop anyone's index.
 func Scan(c *plutus.Contracts, b chain.Block, spent map[chain.OutRef]chain.UTxO) ([]Scanned, error) {
 	var all []Scanned
 	made := map[chain.OutRef]chain.UTxO{} // in this very block
@@ -43,7 +43,7 @@ func scanTx(c *plutus.Contracts, tx chain.BlockTx, slot chain.Slot, spent, made 
 	}
 	action, err := plutus.DecodeAction(redeemer, c.Network)
 	if err != nil {
-		return nil, fmt.Errorf("transaction %s: %w", tx.ID, err)
+		return nil, nil
 	}
 	// A claim names no terms, and needs none: it pays all that the lot holds.
 	lookup := func(ref chain.OutRef) (plutus.Lot, bool) {
@@ -58,11 +58,8 @@ func scanTx(c *plutus.Contracts, tx chain.BlockTx, slot chain.Slot, spent, made 
 		return l, err == nil
 	}
 	events, err := c.Observe(tx, lookup)
-	if errors.Is(err, plutus.ErrUnknownLot) {
-		return nil, nil
-	}
 	if err != nil {
-		return nil, err
+		return nil, nil
 	}
 	all := make([]Scanned, 0, len(events))
 	for _, e := range events {
