@@ -31,8 +31,9 @@ type Lot struct {
 	ClaimAt   chain.Time     `json:"claim_at_ms,omitempty"` // Committed
 }
 
-// maxDatum bounds a lot's datum in bytes: the largest one is 138 in its shortest encoding.
-const maxDatum = 1 << 10
+// maxDatum bounds a lot's datum in bytes. The largest one is 138 in its shortest encoding, but the ledger takes any, and
+// a lot that the contracts know must not be unknown here: it may be as long as a transaction.
+const maxDatum = 16 << 10
 
 // Token is the asset whose one unit makes an output a lot of job in state s.
 func (c *Contracts) Token(j JobID, s State) chain.AssetID {

@@ -33,8 +33,8 @@ type Action struct {
 	Root  [32]byte // Commit
 }
 
-// maxRedeemer bounds a redeemer in bytes: the largest one is about 210.
-const maxRedeemer = 1 << 10
+// maxRedeemer bounds a redeemer in bytes: the largest one is about 210 in its shortest encoding; see maxDatum.
+const maxRedeemer = 16 << 10
 
 // Encode writes the redeemer as Plutus Data.
 func (a Action) Encode() ([]byte, error) {
