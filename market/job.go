@@ -157,7 +157,7 @@ var (
 )
 
 // reservedMounts are the container's own directories: nothing may be mounted there or below.
-var reservedMounts = []string{"/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", OutputDir}
+var reservedMounts = []string{"/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/opt/tally", "/proc", "/run", "/sbin", "/sys", "/tmp", "/usr", OutputDir}
 
 // within says whether cleaned path p is dir or below it.
 func within(p, dir string) bool {

@@ -46,7 +46,36 @@ func newRoot(a *app) *cobra.Command {
 	f.StringVar(&a.home, "home", setting("HOME", defaultHome()), "data directory of this participant (keys, index, jobs)")
 	f.StringVar(&a.networkFile, "network", setting("NETWORK", ""), "file with the network's public facts (default HOME/network.json)")
 	root.AddCommand(commands(a)...)
+	strict(root)
 	return root
+}
+
+// strict makes every mistake in the words of a command a usage error: an unknown command, too many arguments, too few.
+func strict(c *cobra.Command) {
+	if !c.Runnable() {
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			err := fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath())
+			if like := c.SuggestionsFor(args[0]); len(like) > 0 {
+				return &failure{exitUsage, "did you mean " + c.CommandPath() + " " + strings.Join(like, ", ") + "?", err}
+			}
+			return usage(err)
+		}
+	} else if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usage(fmt.Errorf("%s: %w", c.CommandPath(), err))
+			}
+			return nil
+		}
+	}
+	c.SuggestionsMinimumDistance = 2
+	for _, sub := range c.Commands() {
+		strict(sub)
+	}
 }
 
 func (a *app) prepare() error {
