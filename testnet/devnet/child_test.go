@@ -100,6 +100,14 @@ func (c *child) stop(t *testing.T) {
 	c.wait(t)
 }
 
+// kill ends the child as a crash does.
+func (c *child) kill(t *testing.T) {
+	t.Helper()
+	ok(t, c.cmd.Process.Kill())
+	<-c.exited
+	c.exited = nil
+}
+
 func (c *child) wait(t *testing.T) {
 	t.Helper()
 	select {

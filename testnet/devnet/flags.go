@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	lcommon "github.com/blinklabs-io/gouroboros/ledger/common"
 
@@ -22,6 +23,8 @@ type options struct {
 	wanted     node.Wanted
 	level      slog.Level
 	stdinGuard bool
+
+	startWithin time.Duration
 }
 
 func parse(args []string) (options, error) {
@@ -63,6 +66,7 @@ func parse(args []string) (options, error) {
 	})
 	fs.TextVar(&o.level, "log-level", slog.LevelWarn, "least `level` of DIR/node.log: debug, info, warn, error")
 	fs.BoolVar(&o.stdinGuard, "stdin-guard", false, "stop when standard input closes, so that a dead parent leaves no orphan")
+	fs.DurationVar(&o.startWithin, "start-within", 0, "fail when no block is forged within this time (default 30s, 1ms per slot of the epoch and 10 slots)")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fs.SetOutput(os.Stderr)
@@ -78,6 +82,9 @@ func parse(args []string) (options, error) {
 	}
 	if *magic > 1<<32-1 {
 		return o, fmt.Errorf("%w: network magic %d does not fit 32 bits", node.ErrSettings, *magic)
+	}
+	if o.startWithin < 0 {
+		return o, fmt.Errorf("%w: no start takes %s", node.ErrSettings, o.startWithin)
 	}
 	fs.Visit(func(f *flag.Flag) {
 		switch f.Name {

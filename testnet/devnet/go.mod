@@ -6,7 +6,6 @@ require (
 	github.com/blinklabs-io/dingo v0.66.0
 	github.com/blinklabs-io/gouroboros v0.189.4
 	github.com/blinklabs-io/plutigo v0.2.0
-	github.com/glebarez/go-sqlite v1.21.2
 )
 
 require (
@@ -91,6 +90,7 @@ require (
 	github.com/fxamacker/cbor/v2 v2.9.2 // indirect
 	github.com/getsops/gopgagent v0.0.0-20241224165529-7044f28e491e // indirect
 	github.com/getsops/sops/v3 v3.13.2 // indirect
+	github.com/glebarez/go-sqlite v1.21.2 // indirect
 	github.com/glebarez/sqlite v1.11.0 // indirect
 	github.com/go-faster/city v1.0.1 // indirect
 	github.com/go-faster/errors v0.7.1 // indirect

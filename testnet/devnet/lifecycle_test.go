@@ -94,9 +94,7 @@ func TestKilled(t *testing.T) {
 	c := dial(t, first.announcement)
 	paid := pay(c, alice, wallet(t, c, alice), bob.address(), 5_000_000).bytes(t)
 	c.accepted(t, paid)
-	ok(t, first.cmd.Process.Kill())
-	<-first.exited
-	first.exited = nil
+	first.kill(t)
 
 	c = dial(t, start(t, dir).announcement)
 	c.accepted(t, pay(c, alice, wallet(t, c, alice), bob.address(), 3_000_000).bytes(t))

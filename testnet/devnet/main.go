@@ -93,9 +93,14 @@ func run(o options) (err error) {
 		}()
 	}
 	rules.Install(settings.Horizon)
-	return node.Run(ctx, dir, settings, log, gate(log), func(r node.Ready) error {
-		return json.NewEncoder(out).Encode(r)
+	err = node.Run(ctx, node.Config{
+		Dir: dir, Settings: settings, StartWithin: o.startWithin, Log: log, Gate: gate(log),
+		Ready: func(r node.Ready) error { return json.NewEncoder(out).Encode(r) },
 	})
+	if errors.Is(err, node.ErrStalled) {
+		err = fmt.Errorf("%w: %s says why", err, logFile.Name())
+	}
+	return err
 }
 
 // lag is how many slots the ledger's present may be behind the clock's: the horizon told must hold there too.

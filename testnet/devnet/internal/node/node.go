@@ -18,8 +18,12 @@ import (
 const (
 	dbDir      = "db"
 	socketFile = "node.socket"
+	// networkName is dingo's name for the kind of network, recorded in the database.
+	networkName = "devnet"
 	// maxSocketPath is what the kernel's sockaddr_un holds, less its closing zero byte.
 	maxSocketPath = 107
+	// stopWithin bounds the node's orderly end.
+	stopWithin = 10 * time.Second
 )
 
 // Ready describes a node that has forged a block and answers on its socket.
@@ -31,14 +35,29 @@ type Ready struct {
 	PID          int    `json:"pid"`
 }
 
-// Run runs the node on dir, which the caller has locked, until ctx ends, and calls ready once. The hardened rules must
-// have been installed before. gate stands between the socket and the node.
-func Run(ctx context.Context, dir string, s Settings, log *slog.Logger, gate func(net.Listener, Settings) net.Listener, ready func(Ready) error) error {
+// Config says what to run.
+type Config struct {
+	Dir         string // of the chain; the caller has locked it
+	Settings    Settings
+	StartWithin time.Duration // how long the first block may take; 0: see [Settings.StartBound]
+	Log         *slog.Logger
+	Gate        func(net.Listener, Settings) net.Listener // stands between the socket and the node
+	Ready       func(Ready) error                         // called once
+}
+
+// Run runs the node until ctx ends. It fails with [ErrStalled] when no block is forged in time. The hardened rules must
+// have been installed before.
+func Run(ctx context.Context, c Config) error {
+	dir, s, log := c.Dir, c.Settings, c.Log
+	within := c.StartWithin
+	if within == 0 {
+		within = s.StartBound()
+	}
 	socket := filepath.Join(dir, socketFile)
 	if len(socket) > maxSocketPath {
 		return fmt.Errorf("%w: the socket's path %s is longer than %d bytes", ErrSettings, socket, maxSocketPath)
 	}
-	tip, err := storedTip(dir)
+	tip, err := mend(dir, log)
 	if err != nil {
 		return err
 	}
@@ -65,10 +84,10 @@ func Run(ctx context.Context, dir string, s Settings, log *slog.Logger, gate fun
 	n, err := dingo.New(dingo.NewConfig(
 		dingo.WithLogger(log),
 		dingo.WithDatabasePath(filepath.Join(dir, dbDir)),
-		dingo.WithNetwork("devnet"),
+		dingo.WithNetwork(networkName),
 		dingo.WithNetworkMagic(s.Magic),
 		dingo.WithCardanoNodeConfig(nc),
-		dingo.WithListeners(dingo.ListenerConfig{Listener: gate(l, s), ListenNetwork: "unix", ListenAddress: socket, UseNtC: true}),
+		dingo.WithListeners(dingo.ListenerConfig{Listener: c.Gate(l, s), ListenNetwork: "unix", ListenAddress: socket, UseNtC: true}),
 		dingo.WithBindAddr("127.0.0.1"),
 		dingo.WithMidnightConfig(dingo.MidnightConfig{}),
 		dingo.WithTopologyConfig(&topology.TopologyConfig{UseLedgerAfterSlot: -1}), // no peers
@@ -79,7 +98,7 @@ func Run(ctx context.Context, dir string, s Settings, log *slog.Logger, gate fun
 		dingo.WithShelleyOperationalCertificate(k.cert),
 		dingo.WithMempoolCapacity(8<<20),
 		dingo.WithValidateForgedBlock(true),
-		dingo.WithShutdownTimeout(10*time.Second),
+		dingo.WithShutdownTimeout(stopWithin),
 		dingo.WithReconcileInterval(time.Second),
 	))
 	if err != nil {
@@ -87,10 +106,10 @@ func Run(ctx context.Context, dir string, s Settings, log *slog.Logger, gate fun
 	}
 	log.Info("starting", "system_start", s.SystemStart, "tip_slot", tip)
 	return supervise(ctx, n, func(ctx context.Context) error {
-		if err := awaitBlock(ctx, socket, s.Magic, tip); err != nil {
+		if err := awaitBlock(ctx, socket, s.Magic, tip, within); err != nil {
 			return err
 		}
-		return ready(Ready{socket, s.Magic, s.SlotLengthMS, s.SystemStart.Format(time.RFC3339), os.Getpid()})
+		return c.Ready(Ready{socket, s.Magic, s.SlotLengthMS, s.SystemStart.Format(time.RFC3339), os.Getpid()})
 	})
 }
 
@@ -120,11 +139,16 @@ func supervise(ctx context.Context, n *dingo.Node, announce func(context.Context
 	}
 	err := n.Stop()
 	endNode()
-	if e := <-ended; !errors.Is(e, context.Canceled) {
-		err = errors.Join(err, e)
+	select {
+	case e := <-ended:
+		if !errors.Is(e, context.Canceled) {
+			err = errors.Join(err, e)
+		}
+	case <-time.After(stopWithin): // it ends with the process
+		err = errors.Join(err, errors.New("the node does not stop"))
 	}
 	if e := <-announced; !errors.Is(e, context.Canceled) {
-		err = errors.Join(err, e)
+		err = errors.Join(e, err)
 	}
 	return err
 }

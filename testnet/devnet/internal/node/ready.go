@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	ouroboros "github.com/blinklabs-io/gouroboros"
@@ -12,43 +13,71 @@ import (
 const pollEvery = 20 * time.Millisecond
 
 // awaitBlock returns when the node behind socket answers and its tip has passed slot after: a block forged in this run.
-func awaitBlock(ctx context.Context, socket string, magic uint32, after uint64) error {
+// It fails with [ErrStalled] when that takes longer than within.
+func awaitBlock(ctx context.Context, socket string, magic uint32, after uint64, within time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("%w: no block after slot %d within %s of the start", ErrStalled, after, within))
+	defer cancel()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	var conn *ouroboros.Connection
-	closeConn := func() error {
-		if conn == nil {
-			return nil
-		}
-		err := conn.Close()
-		for range conn.ErrorChan() { // closed with the connection; drained so that its goroutines end
-		}
-		conn = nil
-		return err
-	}
 	for {
 		select {
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), closeConn())
+			return errors.Join(context.Cause(ctx), closeConn(conn))
 		case <-tick.C:
 		}
 		if conn == nil {
-			c, err := ouroboros.NewConnection(ouroboros.WithNetworkMagic(magic), ouroboros.WithNodeToNode(false), ouroboros.WithKeepAlive(false))
-			if err != nil {
-				return fmt.Errorf("ask for the tip: %w", err)
-			}
-			if c.Dial("unix", socket) != nil {
+			var err error
+			if conn, err = open(ctx, socket, magic); err != nil {
 				continue // not serving yet
 			}
-			conn = c
 		}
 		tip, err := conn.ChainSync().Client.GetCurrentTip()
 		if err != nil {
-			_ = closeConn() // it may not serve chain-sync yet: dial again
+			_ = closeConn(conn) // it may not serve chain-sync yet: dial again
+			conn = nil
 			continue
 		}
 		if len(tip.Point.Hash) > 0 && tip.Point.Slot > after {
-			return closeConn()
+			return closeConn(conn)
 		}
 	}
+}
+
+// open connects to the node. The connection breaks when ctx ends, so that nothing waits for a node that does not answer.
+func open(ctx context.Context, socket string, magic uint32) (*ouroboros.Connection, error) {
+	c, err := new(net.Dialer).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	b := &breaking{Conn: c}
+	b.stop = context.AfterFunc(ctx, func() { _ = c.Close() })
+	conn, err := ouroboros.NewConnection(ouroboros.WithConnection(b), ouroboros.WithNetworkMagic(magic),
+		ouroboros.WithNodeToNode(false), ouroboros.WithKeepAlive(false))
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return conn, nil
+}
+
+// breaking is a connection that a context breaks.
+type breaking struct {
+	net.Conn
+	stop func() bool
+}
+
+// Close closes it, and lets go of the context.
+func (b *breaking) Close() error {
+	b.stop()
+	return b.Conn.Close()
+}
+
+func closeConn(conn *ouroboros.Connection) error {
+	if conn == nil {
+		return nil
+	}
+	err := conn.Close()
+	for range conn.ErrorChan() { // closed with the connection; drained so that its goroutines end
+	}
+	return err
 }

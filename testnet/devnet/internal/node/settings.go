@@ -11,11 +11,12 @@ import (
 	"time"
 )
 
-// Kinds of failure before the node runs.
+// Kinds of failure before the node is ready.
 var (
 	ErrSettings = errors.New("unusable settings") // a value no node can run with
 	ErrMismatch = errors.New("the directory holds another chain")
 	ErrInUse    = errors.New("the directory is in use")
+	ErrStalled  = errors.New("the chain does not advance") // no block in time after the start
 )
 
 const (
@@ -56,6 +57,12 @@ const (
 // SlotLength is the length of a slot.
 func (s Settings) SlotLength() time.Duration {
 	return time.Duration(s.SlotLengthMS) * time.Millisecond
+}
+
+// StartBound is how long a start may take up to its first block: thirty seconds, the leader schedule (about 0.15 ms a slot
+// of the epoch) on a busy machine, and ten slots.
+func (s Settings) StartBound() time.Duration {
+	return 30*time.Second + time.Duration(s.EpochLength)*time.Millisecond + 10*s.SlotLength()
 }
 
 // Open reads the settings recorded in dir and compares them with those wanted, or makes new ones at now. It writes

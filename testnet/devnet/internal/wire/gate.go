@@ -35,26 +35,6 @@ const maxMessage = 1 << 20
 // ErrTooLong ends a connection that sends a longer message.
 var ErrTooLong = errors.New("a local-tx-submission message of more than 1 MiB")
 
-// Gate returns l with admit in front of every submission and horizon behind every era history.
-func Gate(l net.Listener, admit Admit, horizon Horizon) net.Listener {
-	return &listener{l, admit, horizon}
-}
-
-type listener struct {
-	net.Listener
-	admit   Admit
-	horizon Horizon
-}
-
-// Accept waits for a client.
-func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &conn{Conn: c, in: bufio.NewReader(c), admit: l.admit, horizon: l.horizon}, nil
-}
-
 // conn is one client's connection. One goroutine reads, several may write.
 type conn struct {
 	net.Conn
@@ -94,15 +74,23 @@ func (c *conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// segment reads one and decides where it goes.
-func (c *conn) segment() error {
-	b := make([]byte, headerSize, headerSize+muxer.SegmentMaxPayloadLength)
+// next reads one segment.
+func (c *conn) next() (protocol uint16, b []byte, err error) {
+	b = make([]byte, headerSize, headerSize+muxer.SegmentMaxPayloadLength)
 	if _, err := io.ReadFull(c.in, b); err != nil {
-		return err
+		return 0, nil, err
 	}
-	protocol := binary.BigEndian.Uint16(b[4:])
 	b = b[:headerSize+int(binary.BigEndian.Uint16(b[6:]))]
 	if _, err := io.ReadFull(c.in, b[headerSize:]); err != nil {
+		return 0, nil, err
+	}
+	return binary.BigEndian.Uint16(b[4:]), b, nil
+}
+
+// segment reads one and decides where it goes.
+func (c *conn) segment() error {
+	protocol, b, err := c.next()
+	if err != nil {
 		return err
 	}
 	if protocol == localstatequery.ProtocolId {
@@ -125,7 +113,7 @@ func (c *conn) segment() error {
 	if refusal != nil {
 		return c.refuse(refusal)
 	}
-	_, err := c.held.WriteTo(&c.toNode)
+	_, err = c.held.WriteTo(&c.toNode)
 	return err
 }
 
