@@ -61,6 +61,7 @@ type ranJob struct {
 	out         string             // gathered outputs
 	ranks       [][]Metric         // training
 	result      string
+	said        string // the last message that was told
 }
 
 // Demo runs the whole market on this machine, as a person would: three jobs, each a process of its own, over four

@@ -45,6 +45,9 @@ func (d *demo) tell(j *ranJob, e requester.Event, at time.Time) {
 		d.say.line("%s: %s %s", j.name, e.Phase, firstLine(e.Message))
 	case e.Shard != nil && (e.ShardPhase == market.PhaseRunning || e.ShardPhase == market.PhaseDone || e.ShardPhase == market.PhaseFailed):
 		d.say.line("%s: shard %d %s %s", j.name, *e.Shard, e.ShardPhase, firstLine(e.Message))
+	case e.Shard == nil && e.Message != "" && e.Message != j.said:
+		j.said = e.Message
+		d.say.line("%s: %s", j.name, firstLine(e.Message))
 	}
 }
 

@@ -53,11 +53,11 @@ func (d *demo) balances(ctx context.Context) (map[*Participant]Holds, error) {
 func (d *demo) summarise(ctx context.Context) error {
 	s := &d.sum
 	s.Network, s.NTX, s.Seconds = d.w.Network.Chain(), d.w.Contracts.Params.NTX, d.say.seconds
-	tip, err := d.w.Node.Tip(ctx)
+	blocks, err := d.settled(ctx)
 	if err != nil {
 		return err
 	}
-	s.EndedAt = tip.Slot
+	s.EndedAt = blocks[len(blocks)-1].Slot
 	held, err := d.balances(ctx)
 	if err != nil {
 		return err
@@ -66,10 +66,6 @@ func (d *demo) summarise(ctx context.Context) error {
 		b := s.Balances[p.Address.String()]
 		b.AfterUNTX, b.AfterLovelace = h.UNTX, h.Lovelace
 		s.Balances[p.Address.String()] = b
-	}
-	blocks, err := d.chain.past(ctx, s.EndedAt)
-	if err != nil {
-		return err
 	}
 	x, err := d.replayJobs(blocks)
 	if err != nil {
@@ -92,6 +88,21 @@ func (d *demo) summarise(ctx context.Context) error {
 	}
 	d.say.line("%d claims of %s agree with the chain", n, filepath.Join(d.cfg.Out, summaryFile))
 	return d.table(d.cfg.Table)
+}
+
+// settled is the chain so far, with a block after the last that settled a lot.
+func (d *demo) settled(ctx context.Context) ([]chain.Block, error) {
+	blocks, _ := d.chain.rec.seen()
+	x, err := Replay(blocks, d.w.Contracts)
+	if err != nil {
+		return nil, err
+	}
+	var last chain.Slot
+	for j := range maps.Values(x.Jobs) {
+		_, to := j.Span()
+		last = max(last, to)
+	}
+	return d.chain.past(ctx, last)
 }
 
 // replayJobs replays the chain with the balances before and after each job.

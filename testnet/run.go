@@ -14,6 +14,7 @@ import (
 type Run struct {
 	Began time.Time
 	p     *Participant
+	seen  int // lines of progress that Follow has handed out
 }
 
 // StartRun starts `tally run` on a job file; its gathered outputs go to results.
@@ -28,19 +29,20 @@ func (p *Participant) Resume(job string) (*Run, error) {
 	return r, p.start("run", "--resume", job, "-y", "--listen", loopback)
 }
 
-// Follow hands every progress event to f, from the first, until f says that it has seen enough or the process ends;
-// enough says which.
+// Follow hands every progress event that it has not handed out before to f, until f says that it has seen enough or the
+// process ends; enough says which.
 func (r *Run) Follow(ctx context.Context, f func(e requester.Event, at time.Time) (enough bool)) (enough bool, err error) {
 	proc := r.p.Process
-	for n := 0; ; {
+	for {
 		ended := false
 		select {
 		case <-proc.Done():
 			ended = true
 		default:
 		}
-		lines, when, changed := proc.errs.next(n)
+		lines, when, changed := proc.errs.next(r.seen)
 		for i, l := range lines {
+			r.seen++
 			var e requester.Event
 			if !bytes.HasPrefix(l, []byte("{")) || json.Unmarshal(l, &e) != nil || e.Phase == "" {
 				continue // the program's log
@@ -49,7 +51,7 @@ func (r *Run) Follow(ctx context.Context, f func(e requester.Event, at time.Time
 				return true, nil
 			}
 		}
-		if n += len(lines); ended {
+		if ended {
 			return false, nil
 		}
 		select {

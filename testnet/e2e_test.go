@@ -1,0 +1,69 @@
+package testnet_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/tallycompute/tally/escrow"
+	"github.com/tallycompute/tally/testnet"
+)
+
+// program is the program tally: of $TALLY_BIN, or built here.
+func program(t *testing.T) string {
+	t.Helper()
+	if dir := os.Getenv("TALLY_BIN"); dir != "" {
+		return filepath.Join(dir, "tally")
+	}
+	path := filepath.Join(t.TempDir(), "tally")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/tallycompute/tally/cmd/tally")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building tally: %v\n%s", err, out)
+	}
+	return path
+}
+
+// smaller is the demo with fewer epochs and points and shorter waits.
+func smaller(t *testing.T) testnet.DemoConfig {
+	pace := testnet.DevnetPace()
+	pace.LockMS, pace.MarginMS = 15_000, 4000
+	pace.Policy = escrow.Policy{DeclineLead: 2000, CommitLead: 8000, Patience: 10_000, Grace: 4000}
+	return testnet.DemoConfig{
+		Out: filepath.Join(t.TempDir(), "out"), Bin: program(t), Pace: &pace, Progress: t.Output(), Table: t.Output(),
+		Edits: map[string]map[string]string{
+			"digits":     {`EPOCHS: "10"`: `EPOCHS: "2"`},
+			"montecarlo": {`POINTS: "1000000"`: `POINTS: "100000"`, "start: 30s, run: 30s, collect: 20s": "start: 20s, run: 20s, collect: 10s"},
+			"inference":  {"window: 20s": "window: 5s"},
+		},
+	}
+}
+
+// TestDemo runs the demo, smaller, and verifies what it leaves.
+func TestDemo(t *testing.T) {
+	cfg := smaller(t)
+	if err := testnet.Demo(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	if err := testnet.Verify(t.Context(), cfg.Out, &said); err != nil {
+		t.Fatal(err)
+	}
+	t.Log(said.String())
+	path := filepath.Join(cfg.Out, "summary.json")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := bytes.Replace(b, []byte(`"paid_untx": `), []byte(`"paid_untx": 1`), 1)
+	if err := os.WriteFile(path, changed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := testnet.Verify(context.WithoutCancel(t.Context()), cfg.Out, io.Discard); !errors.Is(err, testnet.ErrClaim) {
+		t.Errorf("a changed payment: %v", err)
+	}
+}
