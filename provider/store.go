@@ -240,7 +240,11 @@ func (s *store) finish(ctx context.Context, j record, p market.Phase, message st
 // setTraffic records what a shard's collective exchanged, once it has ended in order. Its program is done with it then,
 // and must not be started again.
 func (s *store) setTraffic(ctx context.Context, id market.JobID, shard uint32, t map[peer.ID]Traffic) error {
-	b, err := json.Marshal(t)
+	byName := map[string]Traffic{} // a peer id is bytes, which are no key in JSON
+	for id, n := range t {
+		byName[id.String()] = n
+	}
+	b, err := json.Marshal(byName)
 	if err != nil {
 		return wrap("traffic", err)
 	}
@@ -254,8 +258,14 @@ func (s *store) traffic(ctx context.Context, id market.JobID, shard uint32) (t m
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, false, nil
 	}
+	var byName map[string]Traffic
 	if err == nil {
-		err = json.Unmarshal(b, &t)
+		err = json.Unmarshal(b, &byName)
+	}
+	t = map[peer.ID]Traffic{}
+	for name, n := range byName {
+		id, dErr := peer.Decode(name)
+		t[id], err = n, errors.Join(err, dErr)
 	}
 	return t, err == nil, wrap("traffic", err)
 }
