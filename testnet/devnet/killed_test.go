@@ -3,8 +3,8 @@ package main
 import (
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -42,9 +42,9 @@ func TestKilledInARow(t *testing.T) {
 // only further apart, and starts it. Each store is the older one once. No block that there is gets lost.
 func TestTornStores(t *testing.T) {
 	for _, x := range []struct {
-		name   string
-		blocks bool // the blocks are put back, not the metadata
-	}{{"the metadata is behind", false}, {"the blocks are behind", true}} {
+		name, store string // what is put back, below the database's directory
+		blocks      bool   // are in it
+	}{{"the metadata is behind", "metadata.sqlite*", false}, {"the blocks are behind", "blob", true}} {
 		t.Run(x.name, func(t *testing.T) {
 			dir, alice, bob := t.TempDir(), newKey(1), newKey(2)
 			node := start(t, dir, "--fund", fund(alice))
@@ -54,8 +54,8 @@ func TestTornStores(t *testing.T) {
 			c.await(t, "more", func(b ledger.Block) bool { return b.BlockNumber() >= n+3 })
 			ok(t, node.cmd.Process.Signal(syscall.SIGSTOP))
 			kept := c.tip(t)
-			saved := t.TempDir()
-			ok(t, os.CopyFS(saved, os.DirFS(filepath.Join(dir, "db"))))
+			store, saved := filepath.Join(dir, "db", x.store), t.TempDir()
+			copyAll(t, store, saved)
 			ok(t, node.cmd.Process.Signal(syscall.SIGCONT))
 			chained(t, c, alice, bob, 20)
 			n = c.tip(t).BlockNumber()
@@ -64,28 +64,26 @@ func TestTornStores(t *testing.T) {
 			if !x.blocks {
 				kept = c.tip(t)
 			}
-			swap(t, saved, filepath.Join(dir, "db"), func(f string) bool { return strings.HasPrefix(f, "metadata.sqlite") != x.blocks })
+			gone, err := filepath.Glob(store)
+			ok(t, err)
+			for _, path := range gone {
+				ok(t, os.RemoveAll(path))
+			}
+			copyAll(t, filepath.Join(saved, "*"), filepath.Join(dir, "db"))
 			goesOn(t, start(t, dir), kept, alice, bob)
 		})
 	}
 }
 
-// swap replaces those entries of the directory to that which likes by those of from.
-func swap(t *testing.T, from, to string, which func(string) bool) {
+// copyAll copies the files and directories that match a pattern into a directory. The blocks lie in large sparse files.
+func copyAll(t *testing.T, pattern, to string) {
 	t.Helper()
-	for _, dir := range []string{to, from} {
-		entries, err := os.ReadDir(dir)
-		ok(t, err)
-		for _, e := range entries {
-			switch {
-			case !which(e.Name()):
-			case dir == to:
-				ok(t, os.RemoveAll(filepath.Join(to, e.Name())))
-			default:
-				ok(t, os.Rename(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())))
-			}
-		}
+	paths, err := filepath.Glob(pattern)
+	ok(t, err)
+	if len(paths) == 0 {
+		t.Fatalf("nothing is %s", pattern)
 	}
+	ok(t, exec.Command("cp", append(append([]string{"-r", "--sparse=always"}, paths...), to)...).Run())
 }
 
 // chained submits n payments, each from the change of the one before, and waits for none.
