@@ -65,8 +65,12 @@ func checkUnused(b *TxBody) error {
 		has  bool
 		what string
 	}{
-		{b.HasCertificates, "certificates"}, {b.HasWithdrawals, "withdrawals"}, {b.HasVotes, "votes"},
-		{b.HasProposals, "proposals"}, {b.HasTreasury, "a treasury value"}, {b.HasDonation, "a donation"},
+		{b.HasCertificates, "certificates"},
+		{b.HasWithdrawals, "withdrawals"},
+		{b.HasVotes, "votes"},
+		{b.HasProposals, "proposals"},
+		{b.HasTreasury, "a treasury value"},
+		{b.HasDonation, "a donation"},
 	} {
 		if x.has {
 			return fmt.Errorf("transaction %s has %s, which are not checked here: %w", b.ID, x.what, ErrMalformed)

@@ -58,7 +58,8 @@ func contextTx(t *testing.T) (*chain.Tx, []chaintest.Actor) {
 		Inputs:     []chain.Input{{UTxO: locked, Redeemer: unhex(t, "d87a8101")}, {UTxO: locked2, Redeemer: unhex(t, "a10102")}, {UTxO: carol.Coin(2, chain.Coins(2_000_000))}},
 		References: []chain.UTxO{ref, ref2},
 		Outputs: []chain.Output{
-			{Address: script(lock), Value: value(0), Datum: oddDatum}, {Address: pay, Value: value(0), Datum: unhex(t, "9f01ff")},
+			{Address: script(lock), Value: value(0), Datum: oddDatum},
+			{Address: pay, Value: value(0), Datum: unhex(t, "9f01ff")},
 			{Address: carol.Address, Value: chain.Coins(7_000_000), Script: one},
 		},
 		Mint: []chain.Mint{

@@ -39,7 +39,7 @@ func TestAddress(t *testing.T) {
 	}
 	for _, s := range []string{
 		"", "addr1", "addr1vx2fxv2umyhttkxyxp8x0dlpdt3k6cwng5pxj3jhsydzers66hrl9", // a wrong checksum
-		"stake1uyehkck0lajq8gr28t9uxnuvgcqrc6070x3k9r8048z8y5gh6ffgw", // a reward address
+		"stake1uyehkck0lajq8gr28t9uxnuvgcqrc6070x3k9r8048z8y5gh6ffgw",         // a reward address
 		"addr1gx2fxv2umyhttkxyxp8x0dlpdt3k6cwng5pxj3jhsydzer5pnz75xxcrzqf96k", // a pointer
 	} {
 		if a, err := chain.ParseAddress(s); !errors.Is(err, chain.ErrMalformed) {
