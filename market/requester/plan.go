@@ -8,6 +8,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/market"
 )
 
@@ -60,6 +61,10 @@ func planErr(p market.Plan) error {
 	return fmt.Errorf("%w: %w", kind, p.Err())
 }
 
+// leastLovelace is for the fees of opening and of settling with attached scripts, and what a change output must hold. With
+// less a job could open and its requester could not afford to approve it.
+const leastLovelace chain.Lovelace = 4_000_000
+
 // affordable compares a plan with the wallet, before anyone is asked.
 func (r *Requester) affordable(ctx context.Context, p market.Plan) error {
 	if err := planErr(p); err != nil {
@@ -70,12 +75,18 @@ func (r *Requester) affordable(ctx context.Context, p market.Plan) error {
 		return fmt.Errorf("the wallet's coins: %w", err)
 	}
 	var ntx uint64
+	var ada chain.Lovelace
 	for _, u := range coins {
 		ntx += u.Value.Of(r.Contracts.Params.NTX)
+		ada += u.Value.Coin
 	}
 	if ntx < p.TotalUNTX {
 		return fmt.Errorf("%w: the job costs %s NTX, the wallet has %s free; send NTX to %s",
 			ErrNotEnough, market.FormatNTX(p.TotalUNTX), market.FormatNTX(ntx), r.Address)
+	}
+	if ada < leastLovelace {
+		return fmt.Errorf("%w: opening a job and paying its providers takes %d lovelace to be safe, the wallet has %d free beside its collateral; send ADA to %s",
+			ErrNotEnough, leastLovelace, ada, r.Address)
 	}
 	return nil
 }

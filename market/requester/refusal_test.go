@@ -156,15 +156,10 @@ func TestTooLittleADA(t *testing.T) {
 		p.publish(t)
 	}
 	o, err := w.now.Run(context.Background(), w.spec(market.General, "shards: {count: 2}\n"), yes)
-	if !errors.Is(err, ErrNotEnough) || !strings.Contains(err.Error(), w.now.Address.String()) {
+	if !errors.Is(err, ErrNotEnough) || !strings.Contains(err.Error(), "send ADA to") {
 		t.Fatal(err)
 	}
 	w.checkNothing(t, o)
-	for i, p := range w.providers {
-		if p.released == 0 {
-			t.Errorf("provider %d was not released", i)
-		}
-	}
 }
 
 func TestCancel(t *testing.T) {
