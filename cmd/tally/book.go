@@ -17,6 +17,7 @@ type book struct {
 	ix        *index.Index
 	contracts *plutus.Contracts
 	key       chain.KeyHash
+	pending   func(ctx context.Context, tx chain.TxID) (bool, error) // whether a transaction is one of ours under way
 	mine      func(ctx context.Context, l escrow.Lot) (bool, error)
 
 	mu   sync.Mutex
@@ -163,12 +164,16 @@ func (b *book) Coins(ctx context.Context) ([]chain.UTxO, error) {
 	return b.ix.UTxOsOf(ctx, index.Key(b.key))
 }
 
-// Owns implements provider.Book.
+// Owns implements provider.Book. What our own transactions make is ours before any block has it: the index does not
+// know it yet, and a requester could say anything about it.
 func (b *book) Owns(ctx context.Context, ref chain.OutRef) (bool, error) {
 	u, ok, err := b.ix.UTxO(ctx, ref)
-	if err != nil || !ok {
+	if err != nil {
 		return false, err
 	}
-	k, isKey := u.Address.Key()
-	return isKey && k == b.key, nil
+	if ok {
+		k, isKey := u.Address.Key()
+		return isKey && k == b.key, nil
+	}
+	return b.pending(ctx, ref.Tx)
 }

@@ -59,9 +59,6 @@ func (p *party) now(ctx context.Context) (chain.Time, error) {
 	return c.SlotToTime(p.book.Tip()), nil
 }
 
-// sellers are providers as the requester calls them.
-type sellers struct{ agree.Client }
-
 // coins is the purse as the requester uses it.
 type coins struct{ *purse }
 

@@ -141,6 +141,7 @@ func (p *party) openChain(ctx context.Context) (err error) {
 		node: p.node, book: p.book, wallet: p.wallet, kept: p.kept, network: p.net.Chain(),
 		depth: time.Duration(p.net.MarginMS) * time.Millisecond,
 	}
+	p.book.pending = p.purse.pays
 	return nil
 }
 

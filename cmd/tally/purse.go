@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,4 +86,10 @@ func without(all []chain.UTxO, inputs []chain.Input) []chain.UTxO {
 	return slices.DeleteFunc(slices.Clone(all), func(u chain.UTxO) bool {
 		return slices.ContainsFunc(inputs, func(i chain.Input) bool { return i.Ref == u.Ref })
 	})
+}
+
+// pays says whether a transaction is one that Balance made and that has not expired.
+func (p *purse) pays(ctx context.Context, tx chain.TxID) (bool, error) {
+	all, err := p.kept.All(ctx)
+	return slices.ContainsFunc(all, func(r wallet.Reservation) bool { return strings.HasSuffix(r.Purpose, " "+tx.String()) }), err
 }
