@@ -11,7 +11,6 @@ import (
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/chain/index"
 	"github.com/tallycompute/tally/market"
-	"github.com/tallycompute/tally/market/agree"
 	"github.com/tallycompute/tally/market/requester"
 )
 
