@@ -44,8 +44,12 @@
 //
 // Control stream: 16-byte frames, an abort followed by its text:
 //
-//	0  type u8 (1 heartbeat, 2 abort, 3 bye)   1  zero   2  text length u16 (≤ 1024)
+//	0  type u8 (1 heartbeat, 2 abort, 3 bye)   1  cause u8   2  text length u16 (≤ 1024)
 //	4  rank u32 (the rank an abort blames)     8  sequence u64 (last operation entered)
+//
+// Cause: 0 the rank itself failed, 1 the blamed rank went away, 2 the blamed rank
+// let the others wait too long. It lets every rank tell a program that failed from
+// a machine that can be waited for.
 //
 // Heartbeats go out each second. A peer from which nothing came for
 // [Options.Silence] is lost; a wait in which no byte moved for

@@ -97,6 +97,9 @@ func TestPeerKilledMidway(t *testing.T) {
 		if r != victim && !strings.Contains(err.Error(), w.hosts[victim].ID().String()) {
 			t.Errorf("rank %d does not name the peer that died: %v", r, err)
 		}
+		if r != victim && !errors.Is(err, ErrLost) {
+			t.Errorf("rank %d takes a dead peer for something else: %v", r, err)
+		}
 	}
 	w.drop()
 }

@@ -1,7 +1,9 @@
 package collective
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 )
@@ -196,9 +198,41 @@ const (
 	controlBye       controlType = 3
 )
 
+// cause is why a rank aborts: whether its machine's or its program's failure, or another machine's.
+type cause uint8
+
+const (
+	causeOther   cause = 0 // the rank itself failed
+	causeLost    cause = 1 // the blamed rank went away, as this one does when its agent is stopped
+	causeTimeout cause = 2 // the blamed rank let the others wait too long
+)
+
+// causeOf is what the others are told about a failure.
+func causeOf(err error) cause {
+	switch {
+	case errors.Is(err, ErrTimeout):
+		return causeTimeout
+	case errors.Is(err, ErrLost), errors.Is(err, ErrClosed), errors.Is(err, context.Canceled):
+		return causeLost
+	}
+	return causeOther
+}
+
+// kind is the error that a cause stands for.
+func (c cause) kind() error {
+	switch c {
+	case causeLost:
+		return ErrLost
+	case causeTimeout:
+		return ErrTimeout
+	}
+	return ErrAborted
+}
+
 // control is one frame of a control stream; the text follows its fixed part.
 type control struct {
 	typ  controlType
+	why  cause // of an abort
 	rank uint32
 	seq  uint64
 	text string
@@ -207,7 +241,7 @@ type control struct {
 func (c control) encode() []byte {
 	text := clip(c.text)
 	b := make([]byte, controlBytes, controlBytes+len(text))
-	b[0] = byte(c.typ)
+	b[0], b[1] = byte(c.typ), byte(c.why)
 	binary.LittleEndian.PutUint16(b[2:], uint16(len(text)))
 	binary.LittleEndian.PutUint32(b[4:], c.rank)
 	binary.LittleEndian.PutUint64(b[8:], c.seq)
@@ -219,9 +253,10 @@ func decodeControl(b []byte) (control, int, error) {
 	if len(b) != controlBytes {
 		return control{}, 0, fmt.Errorf("%w: control frame", ErrFrame)
 	}
-	c := control{typ: controlType(b[0]), rank: binary.LittleEndian.Uint32(b[4:]), seq: binary.LittleEndian.Uint64(b[8:])}
+	c := control{typ: controlType(b[0]), why: cause(b[1]), rank: binary.LittleEndian.Uint32(b[4:]), seq: binary.LittleEndian.Uint64(b[8:])}
 	n := int(binary.LittleEndian.Uint16(b[2:]))
-	if c.typ < controlHeartbeat || c.typ > controlBye || b[1] != 0 || c.rank >= MaxPeers || n > maxText || (n > 0 && c.typ != controlAbort) {
+	if c.typ < controlHeartbeat || c.typ > controlBye || c.why > causeTimeout || c.rank >= MaxPeers || n > maxText ||
+		((n > 0 || c.why != causeOther) && c.typ != controlAbort) {
 		return control{}, 0, fmt.Errorf("%w: control frame out of bounds", ErrFrame)
 	}
 	return c, n, nil

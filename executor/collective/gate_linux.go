@@ -93,7 +93,7 @@ func (g *Gate) Run(ctx context.Context, group *Group) error {
 			_ = conn.Close()
 		}
 		if ctx.Err() != nil {
-			err = ctx.Err()
+			err = context.Cause(ctx)
 		}
 		err = fmt.Errorf("%w: waiting for it to connect: %w", ErrGuest, err)
 		group.Abort(err)

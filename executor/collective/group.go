@@ -124,7 +124,7 @@ func (g *Group) fail(err error) {
 	}
 	for _, l := range links {
 		if started {
-			l.post(control{typ: controlAbort, rank: uint32(blamed), seq: l.seq.Load(), text: err.Error()})
+			l.post(control{typ: controlAbort, why: causeOf(err), rank: uint32(blamed), seq: l.seq.Load(), text: err.Error()})
 		}
 		_ = l.data.SetDeadline(time.Unix(1, 0))
 	}

@@ -167,7 +167,7 @@ func (l *link) controlLoop(g *Group) error {
 		l.seq.Store(c.seq)
 		switch c.typ {
 		case controlAbort:
-			g.fail(&PeerError{l.rank, l.id, ErrAborted, fmt.Sprintf("%q", text)})
+			g.fail(g.reported(l, c, text))
 		case controlBye:
 			if !said {
 				said = true
@@ -175,4 +175,13 @@ func (l *link) controlLoop(g *Group) error {
 			}
 		}
 	}
+}
+
+// reported is an abort that a peer sent. It blames whom the peer blames, so that every rank knows what kind of
+// failure it was, whoever's word reaches it first.
+func (g *Group) reported(l *link, c control, text []byte) error {
+	if c.why == causeOther || int(c.rank) >= len(g.view.Peers) || int(c.rank) == l.rank {
+		return &PeerError{l.rank, l.id, c.why.kind(), fmt.Sprintf("%q", text)}
+	}
+	return &PeerError{int(c.rank), g.view.Peers[c.rank].ID, c.why.kind(), fmt.Sprintf("rank %d reports: %q", l.rank, text)}
 }
