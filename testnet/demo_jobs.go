@@ -42,6 +42,7 @@ func (d *demo) tell(j *ranJob, e requester.Event, at time.Time) {
 		j.locked = at
 		fallthrough
 	case e.Entered:
+		j.said = e.Message
 		d.say.line("%s: %s %s", j.name, e.Phase, firstLine(e.Message))
 	case e.Shard != nil && (e.ShardPhase == market.PhaseRunning || e.ShardPhase == market.PhaseDone || e.ShardPhase == market.PhaseFailed):
 		d.say.line("%s: shard %d %s %s", j.name, *e.Shard, e.ShardPhase, firstLine(e.Message))
@@ -58,8 +59,15 @@ func firstLine(s string) string {
 
 // finish waits for the end of `tally run`, telling how it goes, and checks how the job ended.
 func (d *demo) finish(ctx context.Context, r *Run, j *ranJob, want string) error {
-	if _, err := r.Follow(ctx, func(e requester.Event, at time.Time) bool { d.tell(j, e, at); return false }); err != nil {
+	failed, err := r.Follow(ctx, func(e requester.Event, at time.Time) bool {
+		d.tell(j, e, at)
+		return e.Entered && e.Phase == requester.Failed
+	})
+	if err != nil {
 		return err
+	}
+	if failed {
+		return fmt.Errorf("%w: job %s failed: %s", ErrDemo, j.name, j.said)
 	}
 	o, code, err := r.Outcome(ctx)
 	if err != nil {

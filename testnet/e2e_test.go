@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/tallycompute/tally/escrow"
@@ -43,12 +44,17 @@ func smaller(t *testing.T) testnet.DemoConfig {
 	}
 }
 
-// TestDemo runs the demo, smaller, and verifies what it leaves.
+// TestDemo runs the demo, smaller, looks at its processes meanwhile, and verifies what it leaves.
 func TestDemo(t *testing.T) {
 	cfg := smaller(t)
-	if err := testnet.Demo(t.Context(), cfg); err != nil {
+	apart := newApart(t)
+	cfg.Started = apart.start
+	err := testnet.Demo(t.Context(), cfg)
+	apart.stop()
+	if err != nil {
 		t.Fatal(err)
 	}
+	apart.judge()
 	var said bytes.Buffer
 	if err := testnet.Verify(t.Context(), cfg.Out, &said); err != nil {
 		t.Fatal(err)
@@ -65,5 +71,36 @@ func TestDemo(t *testing.T) {
 	}
 	if err := testnet.Verify(context.WithoutCancel(t.Context()), cfg.Out, io.Discard); !errors.Is(err, testnet.ErrClaim) {
 		t.Errorf("a changed payment: %v", err)
+	}
+}
+
+// TestIdentityAllreduce is the negative control: providers mount an SDK whose allreduce gives back what it was given.
+// Every rank then trains a model of its own, and the demo must fail.
+func TestIdentityAllreduce(t *testing.T) {
+	const sums = "        return self.start(_wire.ALLREDUCE, [region], finish, reduce=op, src=region.offset, dst=region.offset, nbytes=nbytes)\n"
+	const identity = `        result = finish() if finish else None
+        region.free()
+        return type("Identity", (), {"done": lambda _: True, "wait": lambda _: result})()
+`
+	cfg := smaller(t)
+	cfg.Started = func(w *testnet.World) error {
+		for _, p := range w.Providers {
+			path := filepath.Join(p.Home, "sdk", "tally", "_core.py")
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			if bytes.Count(b, []byte(sums)) != 1 {
+				return errors.New("the SDK's allreduce is not where this test looks for it")
+			}
+			if err := errors.Join(os.Chmod(path, 0o644), os.WriteFile(path, bytes.Replace(b, []byte(sums), []byte(identity), 1), 0o644)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	err := testnet.Demo(t.Context(), cfg)
+	if !errors.Is(err, testnet.ErrDemo) || !strings.Contains(err.Error(), "parameter") {
+		t.Errorf("trained without summing, and the demo said: %v", err)
 	}
 }

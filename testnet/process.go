@@ -53,6 +53,7 @@ func StartProcess(s Spec) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w: %w", s.Name, ErrProcess, err)
 	}
+	keepInherited()
 	cmd := exec.Command(s.Program, s.Args...)
 	cmd.Env, cmd.Dir, cmd.SysProcAttr = s.Env, s.Dir, ownGroup()
 	out, err := cmd.StdoutPipe()

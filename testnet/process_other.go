@@ -7,6 +7,8 @@ import (
 	"syscall"
 )
 
+func keepInherited() {}
+
 func ownGroup() *syscall.SysProcAttr { return nil }
 
 func killGroup(pid int) error {
