@@ -3,6 +3,7 @@ package chain
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -88,6 +89,38 @@ func Evaluate(tx *Tx, resolved []UTxO, p Params, clk Clock) (map[RedeemerKey]ExU
 		used[key] = units
 	}
 	return used, nil
+}
+
+// Trace runs a Plutus V3 script (one CBOR byte-string layer) on a context, without bounds, and gives what it traced.
+// The error is the script's refusal; nil: it accepts.
+func Trace(code []byte, context data.PlutusData) (logs []string, err error) {
+	program, err := decodeScript(code)
+	if err != nil {
+		return nil, err
+	}
+	evaluating.Lock()
+	defer evaluating.Unlock()
+	m := cek.NewMachine[syn.DeBruijn](cek.LanguageVersionV3, 200, nil)
+	m.ExBudget = cek.ExBudget{Mem: math.MaxInt64 / 2, Cpu: math.MaxInt64 / 2}
+	_, err = m.Run(applied(program, context))
+	return m.Logs, err
+}
+
+func decodeScript(code []byte) (*syn.Program[syn.DeBruijn], error) {
+	r := reader{b: code}
+	flat := r.bytes(MaxTxBytes)
+	if err := r.end(); err != nil {
+		return nil, err
+	}
+	p, err := syn.Decode[syn.DeBruijn](flat)
+	if err != nil {
+		return nil, fmt.Errorf("decode script: %w: %w", err, ErrMalformed)
+	}
+	return p, nil
+}
+
+func applied(p *syn.Program[syn.DeBruijn], context data.PlutusData) syn.Term[syn.DeBruijn] {
+	return &syn.Apply[syn.DeBruijn]{Function: p.Term, Argument: &syn.Constant{Con: &syn.Data{Inner: context}}}
 }
 
 // scriptsOf finds the scripts a transaction may run: attached, or on a spent or referenced output.
@@ -184,22 +217,14 @@ const maxTraces = 64
 
 // runV3 applies a script to its context. A Plutus V3 script must return unit (CIP-117).
 func runV3(code []byte, context data.PlutusData, limit ExUnits, ctx *cek.EvalContext) (used ExUnits, logs []string, err error) {
-	r := reader{b: code}
-	flat := r.bytes(MaxTxBytes)
-	if err := r.end(); err != nil {
-		return used, nil, err
-	}
-	program, err := syn.Decode[syn.DeBruijn](flat)
+	program, err := decodeScript(code)
 	if err != nil {
-		return used, nil, fmt.Errorf("decode script: %w", err)
+		return used, nil, err
 	}
 	m := cek.NewMachine[syn.DeBruijn](cek.LanguageVersionV3, 200, ctx)
 	m.ExBudget = cek.ExBudget{Mem: int64(limit.Mem), Cpu: int64(limit.Steps)}
 	start := m.ExBudget
-	result, err := m.Run(&syn.Apply[syn.DeBruijn]{
-		Function: program.Term,
-		Argument: &syn.Constant{Con: &syn.Data{Inner: context}},
-	})
+	result, err := m.Run(applied(program, context))
 	logs = slices.Clone(m.Logs[:min(len(m.Logs), maxTraces)])
 	if err != nil {
 		return used, logs, err

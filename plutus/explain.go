@@ -3,11 +3,8 @@ package plutus
 import (
 	"errors"
 	"fmt"
-	"math"
 
-	"github.com/blinklabs-io/plutigo/cek"
 	"github.com/blinklabs-io/plutigo/data"
-	"github.com/blinklabs-io/plutigo/syn"
 
 	"github.com/tallycompute/tally/chain"
 )
@@ -50,20 +47,16 @@ func (c *Contracts) Explain(err error) error {
 
 // lastTrace is the last label that a script traces before it refuses a context. An error: it does not refuse.
 func lastTrace(code []byte, context data.PlutusData) (string, error) {
-	p, err := program(code)
-	if err != nil {
-		return "", err
-	}
-	m := cek.NewMachine[syn.DeBruijn](cek.LanguageVersionV3, 200, nil)
-	m.ExBudget = cek.ExBudget{Mem: math.MaxInt64 / 2, Cpu: math.MaxInt64 / 2}
-	_, err = m.Run(&syn.Apply[syn.DeBruijn]{Function: p.Term, Argument: &syn.Constant{Con: &syn.Data{Inner: context}}})
-	if err == nil {
+	logs, err := chain.Trace(code, context)
+	switch {
+	case err == nil:
 		return "", fmt.Errorf("the traced build accepts: %w", ErrParams)
-	}
-	if len(m.Logs) == 0 {
+	case errors.Is(err, chain.ErrMalformed):
+		return "", err
+	case len(logs) == 0:
 		return "redeemer", nil
 	}
-	return m.Logs[len(m.Logs)-1], nil
+	return logs[len(logs)-1], nil
 }
 
 // sentence says what a check demands, for people.
