@@ -179,9 +179,15 @@ var crashPhases = []struct {
 	name  string
 	early bool // nothing is signed yet: ending without a lock is fine
 }{
-	{requester.Quoted, "reserved", true}, {requester.Agreed, "witnessed", true}, {requester.Signed, "signed", false},
-	{requester.Submitted, "submitted", false}, {requester.Locked, "locked", false}, {requester.Sent, "inputs sent", false},
-	{requester.Running, "training", false}, {requester.Gathered, "gathered", false}, {requester.Approved, "approved", false},
+	{requester.Quoted, "reserved", true},
+	{requester.Agreed, "witnessed", true},
+	{requester.Signed, "signed", false},
+	{requester.Submitted, "submitted", false},
+	{requester.Locked, "locked", false},
+	{requester.Sent, "inputs sent", false},
+	{requester.Running, "training", false},
+	{requester.Gathered, "gathered", false},
+	{requester.Approved, "approved", false},
 }
 
 // TestCrash kills the requester, then a provider, in each phase of a job, restarts them, and prints what came of it.
