@@ -84,41 +84,44 @@ type access struct {
 }
 
 // open opens a participant.
-func (a *app) open(ctx context.Context, with access) (p *party, err error) {
+func (a *app) open(ctx context.Context, with access) (*party, error) {
 	net, err := a.network()
 	if err != nil {
 		return nil, err
 	}
-	p = &party{app: a, home: a.home, net: net}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, p.close())
-		}
-	}()
+	p := &party{app: a, home: a.home, net: net}
+	if err := p.open(ctx, with); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+func (p *party) open(ctx context.Context, with access) (err error) {
+	a := p.app
 	if err := os.MkdirAll(a.home, 0o700); err != nil {
-		return nil, fail(exitConfig, err, "choose another --home")
+		return fail(exitConfig, err, "choose another --home")
 	}
 	p.lock, err = lockHome(a.home)
 	p.busy = with.look && errors.Is(err, errLocked)
 	if err != nil && !p.busy {
-		return nil, fail(exitConfig, err, "another tally works in %s: end it, or choose another --home", a.home)
+		return fail(exitConfig, err, "another tally works in %s: end it, or choose another --home", a.home)
 	}
-	if p.contracts, err = plutus.New(net.Chain(), net.Contracts); err != nil {
-		return nil, fail(exitConfig, err, "the contract parameters in network.json cannot be used")
+	if p.contracts, err = plutus.New(p.net.Chain(), p.net.Contracts); err != nil {
+		return fail(exitConfig, err, "the contract parameters in network.json cannot be used")
 	}
-	if p.wallet, err = a.openWallet(net); err != nil {
-		return nil, err
+	if p.wallet, err = a.openWallet(p.net); err != nil {
+		return err
 	}
 	if p.key, err = p2p.LoadOrCreateKey(a.path("peer.key")); err != nil {
-		return nil, fail(exitConfig, err, "check %s", a.path("peer.key"))
+		return fail(exitConfig, err, "check %s", a.path("peer.key"))
 	}
 	if err := p.openChain(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if !with.peers {
-		return p, nil
+		return nil
 	}
-	return p, p.openPeers(ctx, with)
+	return p.openPeers(ctx, with)
 }
 
 func (p *party) openChain(ctx context.Context) (err error) {
