@@ -270,7 +270,6 @@ type files struct {
 	bundles  map[market.Hash]map[string]string
 	grants   map[market.Hash]peer.ID
 	withheld bool
-	packing  error
 }
 
 func (f *files) add(content map[string]string) market.Hash {

@@ -1,6 +1,7 @@
 package collective
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -141,7 +142,7 @@ func (l *link) readControl(g *Group) {
 	}
 	if left && !g.leaving.Load() {
 		text := "it left without saying goodbye"
-		if err != nil && err != io.EOF {
+		if !errors.Is(err, io.EOF) {
 			text += ": " + err.Error()
 		}
 		g.fail(&PeerError{l.rank, l.id, ErrLost, text})
