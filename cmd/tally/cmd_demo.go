@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,28 @@ func demoCommand(a *app) *cobra.Command {
 			return fail(exitJobFailed, testnet.Verify(cmd.Context(), dir, a.stderr), "%s/summary.json claims what the chain does not say", dir)
 		},
 	})
+	c.AddCommand(benchCommand(a))
+	return c
+}
+
+func benchCommand(a *app) *cobra.Command {
+	cfg := testnet.BenchConfig{Progress: a.stderr, Table: a.stdout}
+	c := &cobra.Command{
+		Use: "bench", Short: "Time the whole loop against plain torch over Gloo in the same containers", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch err := testnet.Bench(cmd.Context(), cfg); {
+			case err == nil:
+				return nil
+			case errors.Is(err, context.Canceled):
+				return fail(exitCancelled, err, "make bench-loop starts over; what was built is kept")
+			default:
+				return fmt.Errorf("nothing was measured: %w", err)
+			}
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&cfg.Out, "out", filepath.Join("bench", "loop.json"), "file for the results, JSON")
+	f.StringVar(&cfg.Examples, "examples", "", "directory of the three jobs (default examples, here or above)")
 	return c
 }
 

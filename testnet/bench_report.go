@@ -1,0 +1,137 @@
+package testnet
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/tallycompute/tally/executor"
+	"github.com/tallycompute/tally/market/requester"
+)
+
+// Measure is a line of what a benchmark leaves. Anchor is the same of the public alternative, measured in the same run;
+// Ratio of two times is Anchor divided by Value: above 1, ours is faster.
+type Measure struct {
+	Name         string   `json:"name"`
+	Value        float64  `json:"value"`
+	Unit         string   `json:"unit"`
+	Anchor       *float64 `json:"anchor"`
+	AnchorSource *string  `json:"anchor_source"`
+	Ratio        *float64 `json:"ratio"`
+}
+
+// against gives a measured time its anchor.
+func (m Measure) against(anchor float64, source string) Measure {
+	ratio := anchor / m.Value
+	m.Anchor, m.AnchorSource, m.Ratio = &anchor, &source, &ratio
+	return m
+}
+
+// startPhases are a job's phases until a program runs.
+var startPhases = []requester.Phase{
+	requester.Planned, requester.Quoted, requester.Agreed, requester.Signed, requester.Submitted, requester.Locked,
+	requester.Sent, requester.Running,
+}
+
+// measures are the medians of the rounds, and each round's training.
+func measures(rounds []round, info executor.Info, torch string) (ms []Measure) {
+	source := fmt.Sprintf("torch %s: torch.distributed all_reduce of one flat gradient over Gloo, the same containers on a Docker bridge, the same run", torch)
+	of := func(f func(round) float64) float64 { return medianOf(rounds, f) }
+	add := func(m Measure) { ms = append(ms, m) }
+	seconds := func(name string, f func(round) float64) Measure { return Measure{Name: name, Value: of(f), Unit: "s"} }
+
+	ours, theirs := func(r round) float64 { return r.market.training() }, func(r round) float64 { return r.gloo.training() }
+	add(seconds("loop/training_seconds", ours).against(of(theirs), source))
+	perStep := func(t trained) float64 { return 1000 * t.training() / float64(t.steps()-1) }
+	add(Measure{Name: "loop/step_milliseconds", Value: of(func(r round) float64 { return perStep(r.market.trained) }), Unit: "ms"}.
+		against(of(func(r round) float64 { return perStep(r.gloo.trained) }), source))
+	add(Measure{Name: "loop/market_overhead", Value: of(ours) / of(theirs), Unit: "times"})
+	for i, r := range rounds {
+		add(Measure{Name: fmt.Sprintf("loop/training_seconds/round_%d", i+1), Value: ours(r), Unit: "s"}.against(theirs(r), source))
+	}
+	add(Measure{Name: "loop/steps", Value: float64(rounds[0].market.steps()), Unit: "steps"})
+
+	add(seconds("loop/seconds_to_first_step", func(r round) float64 { return r.market.toFirst() }).
+		against(of(func(r round) float64 { return r.gloo.toFirst() }), source))
+	for _, p := range startPhases {
+		add(seconds("loop/seconds_to_first_step/"+string(p), func(r round) float64 { s, _ := r.market.until(p); return s }))
+	}
+	add(seconds("loop/seconds_to_first_step/first_step", marketRoundFirst))
+	add(seconds("loop/paid_after_last_step", func(r round) float64 { return r.market.paid.Sub(r.market.last()).Seconds() }))
+
+	for _, m := range []struct {
+		name string
+		of   func(Figures) float64
+	}{
+		{"loop/requester_fee_per_shard", func(f Figures) float64 { return float64(f.RequesterFeesPerShard) }},
+		{"loop/provider_fee_per_shard", func(f Figures) float64 { return float64(f.ProviderFeesPerShard) }},
+		{"loop/requester_locked_per_shard", func(f Figures) float64 { return float64(f.RequesterLockedPerShard) }},
+		{"loop/provider_locked_per_shard", func(f Figures) float64 { return float64(f.ProviderLockedPerShard) }},
+	} {
+		add(Measure{Name: m.name, Value: of(func(r round) float64 { return m.of(r.market.figures) }) / 1e6, Unit: "ADA"})
+	}
+	add(Measure{Name: "machine/cores", Value: float64(info.CPUs), Unit: "cores"})
+	add(Measure{Name: "machine/memory", Value: float64(info.MemoryBytes) / (1 << 30), Unit: "GiB"})
+	return ms
+}
+
+// marketRoundFirst is the seconds from the last phase before it to the first step's end.
+func marketRoundFirst(r round) float64 {
+	from := r.market.began
+	for _, e := range r.market.phases {
+		if slices.Contains(startPhases, e.phase) {
+			from = e.at
+		}
+	}
+	return r.market.first().Sub(from).Seconds()
+}
+
+// medianOf is the median of a round's number; of an even number of rounds, the mean of the two in the middle.
+func medianOf(rounds []round, f func(round) float64) float64 {
+	var all []float64
+	for _, r := range rounds {
+		all = append(all, f(r))
+	}
+	slices.Sort(all)
+	n := len(all)
+	return (all[(n-1)/2] + all[n/2]) / 2
+}
+
+func writeMeasures(path string, ms []Measure) error {
+	text, err := json.MarshalIndent(ms, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("writing the results: %w", err)
+	}
+	return writeFile(path, append(text, '\n'), 0o644)
+}
+
+// table prints the results for people.
+func (b *bench) table(ms []Measure, rounds []round, epochs int) error {
+	if b.cfg.Table == nil {
+		return nil
+	}
+	t := tabwriter.NewWriter(b.cfg.Table, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NAME\tVALUE\tUNIT\tANCHOR\tRATIO")
+	for _, m := range ms {
+		anchor, ratio := "-", "-"
+		if m.Anchor != nil {
+			anchor, ratio = fmt.Sprintf("%.3f", *m.Anchor), fmt.Sprintf("%.2f", *m.Ratio)
+		}
+		fmt.Fprintf(t, "%s\t%.3f\t%s\t%s\t%s\n", m.Name, m.Value, m.Unit, anchor, ratio)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(b.cfg.Table, `
+Medians of %d rounds of %d epochs, market and anchor in turns, one thread a rank. Anchor: the same containers and script
+with torch.distributed over Gloo on a Docker bridge (torch %s). Ratio: anchor divided by value; above 1 the market is faster.
+Machine: %d cores, %.1f GiB of memory, %s %s, %s.
+`, len(rounds), epochs, b.torch, b.info.CPUs, float64(b.info.MemoryBytes)/(1<<30), b.info.Engine, b.info.Version, b.info.Isolation.Runtime)
+	return err
+}
