@@ -18,7 +18,8 @@ var version = "0.1.0-dev"
 // app is what every command shares: where it prints, and the flags that all of them have.
 type app struct {
 	stdout, stderr io.Writer
-	output         string // table | json
+	console        *console // stderr, where a line can be written over; nil: it cannot
+	output         string   // table | json
 	verbose        bool
 	home           string // data directory of this participant
 	networkFile    string // public facts of the network; empty: the one in home
@@ -122,5 +123,26 @@ func (a *app) print(v any, table func(io.Writer)) error {
 
 // note tells the person at the terminal something; it never goes to stdout.
 func (a *app) note(format string, args ...any) {
-	fmt.Fprintln(a.stderr, strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
+	text := strings.TrimRight(fmt.Sprintf(format, args...), "\n")
+	if a.output == "json" {
+		a.object(map[string]string{"note": text})
+		return
+	}
+	fmt.Fprintln(a.stderr, text)
+}
+
+// object writes v to stderr as JSON on a line of its own.
+func (a *app) object(v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		b = []byte(`{"note":"something that is not JSON"}`)
+	}
+	fmt.Fprintln(a.stderr, string(b))
+}
+
+// live shows a line that the next one is written over; "" removes it.
+func (a *app) live(text string) {
+	if a.console != nil {
+		_ = a.console.show(text) // a terminal that is gone cannot be told
+	}
 }

@@ -27,6 +27,9 @@ type buyer struct {
 	req *requester.Requester
 }
 
+// unreachable is how many polls in vain make a provider one that is not waited for where others are enough.
+const unreachable = 20
+
 // openBuyer opens the participant as a requester; progress hears of every event.
 func (a *app) openBuyer(ctx context.Context, with access, progress func(requester.Event)) (*buyer, error) {
 	p, err := a.open(ctx, with)
@@ -45,7 +48,7 @@ func (a *app) openBuyer(ctx context.Context, with access, progress func(requeste
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 	b.req, err = requester.New(ctx, requester.Config{
 		LockTime: ms(p.net.LockMS), LockMargin: ms(p.net.MarginMS), Margin: market.Millis(p.net.MarginMS),
-		Confirmations: p.net.Confirmations, Poll: ms(p.net.PollMS),
+		Confirmations: p.net.Confirmations, Poll: ms(p.net.PollMS), Unreachable: ms(unreachable * p.net.PollMS),
 	}, requester.Deps{
 		Dir: a.path("jobs"), DB: b.db, Peer: p.key, Address: p.wallet.Address(), Contracts: p.contracts,
 		Ledger: p.node, Book: p.book, Blocks: blocks{p}, Purse: coins{p.purse}, Offers: finder{p},
@@ -165,6 +168,19 @@ func readJob(path string) (market.Job, error) {
 	j, err := market.ParseJob(b)
 	if err != nil {
 		return j, fail(exitUsage, fmt.Errorf("%s: %w", path, err), "tally validate %s checks it again", path)
+	}
+	var missing market.JobErrors
+	for i, in := range j.Inputs {
+		src := in.Path
+		if !filepath.IsAbs(src) {
+			src = filepath.Join(filepath.Dir(path), src)
+		}
+		if _, err := os.Stat(src); err != nil {
+			missing = append(missing, market.JobError{Line: in.Line, Field: fmt.Sprintf("inputs[%d].path", i), Message: in.Path + " is not there, beside the job file"})
+		}
+	}
+	if len(missing) > 0 {
+		return j, fail(exitUsage, fmt.Errorf("%s: %w", path, missing), "paths are relative to the job file's directory")
 	}
 	return j, nil
 }

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -66,18 +66,24 @@ func planCommand(a *app) *cobra.Command {
 					market.Plan
 					Dropped []requester.Dropped `json:"dropped"`
 				}{p, dropped}
-				if err := a.print(v, func(w io.Writer) {
-					printPlan(w, p)
-					for _, d := range dropped {
-						fmt.Fprintf(w, "%s  not usable: %s\n", short(d.Peer.String()), d.Reason.Sentence)
-					}
-				}); err != nil {
+				if err := a.print(v, func(w io.Writer) { printPlan(w, p, dropped) }); err != nil {
 					return err
 				}
-				return p.Err()
+				return planned(p)
 			})
 		},
 	}
+}
+
+// planned is why a plan cannot be used; nil: it can.
+func planned(p market.Plan) error {
+	short := func(r market.Rejection) bool {
+		return slices.ContainsFunc(r.Reasons, func(why market.Reason) bool { return why.Code == market.ReasonBudget })
+	}
+	if slices.ContainsFunc(p.Rejected, short) {
+		return fail(exitFunds, p.Err(), "raise budget.max_ntx in the job file, or ask for less")
+	}
+	return p.Err()
 }
 
 func offersCommand(a *app) *cobra.Command {
@@ -89,20 +95,10 @@ func offersCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.print(offers, func(w io.Writer) {
-					t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-					fmt.Fprintln(t, "PROVIDER\tNTX/s\tSLOTS\tCPUS\tMEMORY MiB\tISOLATION\tGPUS\tREGION")
-					for _, o := range offers {
-						fmt.Fprintf(t, "%s\t%s\t%d\t%.1f\t%d\t%s\t%s\t%s\n", o.Peer, market.FormatNTX(o.RateUNTX), o.Capacity.Slots,
-							float64(o.Capacity.MilliCPU)/1000, o.Capacity.MemoryMiB, o.Isolation, gpuNames(o), o.Region)
-					}
-					if t.Flush() != nil {
-						return
-					}
-					for _, d := range dropped {
-						a.note("%s not usable: %s", d.Peer, d.Reason.Sentence)
-					}
-				})
+				for _, d := range dropped {
+					a.note("not usable: %s: %s", d.Peer, oneLine(d.Reason.Sentence))
+				}
+				return a.print(offers, func(w io.Writer) { printOffers(w, offers) })
 			})
 		},
 	}
@@ -121,6 +117,20 @@ func (a *app) asBuyer(ctx context.Context, f func(context.Context, *buyer) error
 // look opens the participant as a requester to see how things stand, also while a job runs here.
 func (a *app) look(ctx context.Context, f func(context.Context, *buyer) error) error {
 	return a.briefly(ctx, access{look: true}, f)
+}
+
+// recall opens the participant as a requester to tell what it knows, without node and market.
+func (a *app) recall(ctx context.Context, f func(context.Context, *buyer) error) error {
+	return a.briefly(ctx, access{look: true, past: true}, f)
+}
+
+// unfinished says that a job is under way, and what to do about it.
+func (b *buyer) unfinished(o requester.Outcome) error {
+	err := fmt.Errorf("job %s is %s", o.ID, o.Phase)
+	if b.busy {
+		return fail(exitNotFinished, err, "tally run is at work on it")
+	}
+	return fail(exitNotFinished, err, "tally run --resume %s goes on with it", o.ID)
 }
 
 func (a *app) briefly(ctx context.Context, with access, f func(context.Context, *buyer) error) (err error) {
@@ -142,26 +152,19 @@ func statusCommand(a *app) *cobra.Command {
 					if err != nil {
 						return err
 					}
-					return a.print(all, func(w io.Writer) {
-						for _, o := range all {
-							fmt.Fprintf(w, "%s  %-12s  %-10s  %s\n", o.ID, o.Name, o.Phase, o.Outcome)
-						}
-						if len(all) == 0 {
-							fmt.Fprintln(w, "no jobs yet: tally run job.yaml")
-						}
-					})
+					return a.print(all, func(w io.Writer) { printJobs(w, all) })
 				}
 				o, err := b.req.Status(ctx, args[0])
 				if err != nil {
 					return err
 				}
-				if err := a.print(o, func(w io.Writer) { printOutcome(w, o) }); err != nil {
+				if err := a.print(o, func(w io.Writer) { printOutcome(w, o, b.busy) }); err != nil {
 					return err
 				}
 				if !o.Done {
-					return fail(exitNotFinished, fmt.Errorf("job %s is %s", o.ID, o.Phase), "tally run --resume %s goes on with it", o.ID)
+					return b.unfinished(o)
 				}
-				return nil
+				return b.req.Ending(ctx, o.ID)
 			})
 		},
 	}
@@ -172,10 +175,15 @@ func logsCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use: "logs JOB", Short: "What the shards' programs wrote, while their providers keep it", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.asBuyer(cmd.Context(), func(ctx context.Context, b *buyer) error {
+			with := access{listen: p2p.DefaultListen, look: true, peers: true}
+			return a.briefly(cmd.Context(), with, func(ctx context.Context, b *buyer) error {
 				o, err := b.req.Status(ctx, args[0])
 				if err != nil {
 					return err
+				}
+				if o.Done {
+					return fail(exitNotFound, fmt.Errorf("job %s is %s: its providers keep no logs any more", o.ID, o.Phase),
+						"tally status %s shows the last lines of a program that failed; %s has the metrics", o.ID, filepath.Join(o.Dir, "metrics.csv"))
 				}
 				var errs []error
 				for _, l := range o.Lots {
@@ -198,13 +206,18 @@ func resultsCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "results JOB", Short: "Where a job's gathered outputs are", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.look(cmd.Context(), func(ctx context.Context, b *buyer) error {
+			return a.recall(cmd.Context(), func(ctx context.Context, b *buyer) error {
 				o, err := b.req.Status(ctx, args[0])
 				if err != nil {
 					return err
 				}
+				if _, gathered := o.Seconds[string(requester.Gathered)]; !gathered && !o.Done {
+					return b.unfinished(o)
+				} else if !gathered {
+					return fail(exitJobFailed, fmt.Errorf("job %s is %s and has no results", o.ID, o.Phase), "tally status %s says why", o.ID)
+				}
 				if _, err := os.Stat(o.Out); err != nil {
-					return fail(exitNotFinished, err, "the job is %s; tally run --resume %s goes on with it", o.Phase, o.ID)
+					return fail(exitNotFound, err, "somebody moved them; what each shard delivered is in %s", filepath.Join(o.Dir, "outputs"))
 				}
 				return a.print(map[string]string{"out": o.Out, "dir": o.Dir, "note": o.Note}, func(w io.Writer) { fmt.Fprintln(w, o.Out) })
 			})
@@ -216,7 +229,7 @@ func receiptCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "receipt JOB", Short: "The receipts that both sides signed", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.look(cmd.Context(), func(ctx context.Context, b *buyer) error {
+			return a.recall(cmd.Context(), func(ctx context.Context, b *buyer) error {
 				all, err := b.req.Receipts(ctx, args[0])
 				if err != nil {
 					return err
@@ -226,12 +239,14 @@ func receiptCommand(a *app) *cobra.Command {
 						return fmt.Errorf("receipt of shards %v: %w", r.Shards, err)
 					}
 				}
-				return a.print(all, func(w io.Writer) {
-					for _, r := range all {
-						fmt.Fprintf(w, "shards %v  provider %s  accepted %t  %s NTX  root %s\n  %s\n", r.Shards, r.Result.Provider,
-							r.Receipt.Accepted, market.FormatNTX(r.Receipt.PriceUNTX), r.Result.Root, hex.EncodeToString(r.Signed[:min(16, len(r.Signed))])+"…")
-					}
-				})
+				if len(all) == 0 {
+					return fail(exitNotFinished, fmt.Errorf("job %s has no receipts yet", args[0]), "a provider gets one when its lot is settled: tally status %s", args[0])
+				}
+				if err := a.print(all, func(w io.Writer) { printReceipts(w, all) }); err != nil {
+					return err
+				}
+				a.note("The signatures of both sides were checked: they hold.")
+				return nil
 			})
 		},
 	}

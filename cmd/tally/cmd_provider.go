@@ -25,6 +25,7 @@ import (
 	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/market/agree"
 	"github.com/tallycompute/tally/market/p2p"
+	"github.com/tallycompute/tally/plutus"
 	"github.com/tallycompute/tally/provider"
 )
 
@@ -71,12 +72,12 @@ func providerCommand(a *app) *cobra.Command {
 
 // setUp makes a participant: its directory, network, wallet and peer key; what is there already stays.
 func (a *app) setUp() (map[string]any, error) {
-	if err := os.MkdirAll(a.home, 0o700); err != nil {
-		return nil, fail(exitConfig, err, "choose another --home")
-	}
 	n, err := a.network()
 	if err != nil {
 		return nil, err
+	}
+	if err := os.MkdirAll(a.home, 0o700); err != nil {
+		return nil, fail(exitConfig, err, "choose another --home")
 	}
 	if a.networkFile != "" {
 		if err := n.Save(a.path("network.json")); err != nil {
@@ -294,7 +295,22 @@ func openDB(path string) (*sql.DB, error) {
 	return db, nil
 }
 
+// sold is a provider's job with what its lot brought.
+type sold struct {
+	provider.Record
+	Lot        escrow.Status `json:"lot"`
+	EarnedUNTX uint64        `json:"earned_untx"` // beyond the bond
+}
+
 func (a *app) providerStatus(ctx context.Context) (err error) {
+	if _, err := os.Stat(a.path("provider.db")); err != nil {
+		return fail(exitConfig, fmt.Errorf("no provider has run in %s", a.home), "tally provider run starts one; --home names another directory")
+	}
+	p, err := a.open(ctx, access{look: true, past: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
 	db, err := openDB(a.path("provider.db"))
 	if err != nil {
 		return err
@@ -302,14 +318,18 @@ func (a *app) providerStatus(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	records, err := provider.Records(ctx, db)
 	if err != nil {
-		return fail(exitNotFound, err, "tally provider run makes one")
+		return fail(exitConfig, err, "check %s", a.path("provider.db"))
 	}
-	return a.print(records, func(w io.Writer) {
-		for _, r := range records {
-			fmt.Fprintf(w, "%s  %-10s  %s\n", r.Job, r.Phase, r.Message)
+	all := make([]sold, len(records))
+	for i, r := range records {
+		l, err := p.book.Lot(ctx, escrow.Key{Job: plutus.JobID(r.Job), Provider: p.wallet.PaymentKey()})
+		if err != nil {
+			return err
 		}
-		if len(records) == 0 {
-			fmt.Fprintln(w, "no jobs yet")
+		all[i] = sold{Record: r, Lot: l.Status}
+		if l.Status == escrow.Approved || l.Status == escrow.Claimed {
+			all[i].EarnedUNTX = l.ToProviderUNTX - min(l.ToProviderUNTX, l.BondUNTX)
 		}
-	})
+	}
+	return a.print(all, func(w io.Writer) { printSold(w, all) })
 }

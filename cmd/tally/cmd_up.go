@@ -7,9 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,6 +99,8 @@ func (a *app) testnetUp(ctx context.Context, dir string) error {
 	if err != nil {
 		return fail(exitConfig, err, "choose another --dir")
 	}
+	a.note("%6.1fs  starting a Cardano node, four providers and a requester; log %s", 0.0, log.Name())
+	began, told := time.Now(), int64(0)
 	cmd := exec.Command(self, "testnet", "serve", "--dir", dir)
 	cmd.Stdout, cmd.Stderr = log, log
 	detach(cmd)
@@ -108,9 +114,10 @@ func (a *app) testnetUp(ctx context.Context, dir string) error {
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), cmd.Process.Signal(os.Interrupt))
 		case err := <-ended:
-			return fail(exitInternal, fmt.Errorf("the testnet did not come up: %w", err), "its log is %s", log.Name())
+			return fail(exitInternal, fmt.Errorf("the testnet did not come up: %w: %s", err, lastLine(log.Name())), "its log is %s", log.Name())
 		case <-time.After(200 * time.Millisecond):
 		}
+		told = a.steps(log.Name(), told, began)
 		if w, running, err := readWorld(dir); err != nil || running && w.PID == cmd.Process.Pid {
 			if err != nil {
 				return err
@@ -118,6 +125,35 @@ func (a *app) testnetUp(ctx context.Context, dir string) error {
 			return a.testnetStatus(dir)
 		}
 	}
+}
+
+// steps tells what the testnet's process has newly noted in its log, and how far that is.
+func (a *app) steps(log string, told int64, began time.Time) int64 {
+	b, err := os.ReadFile(log)
+	if err != nil || int64(len(b)) < told {
+		return told
+	}
+	for line := range strings.Lines(string(b[told:])) {
+		if step, ok := strings.CutPrefix(line, stepMark); ok && strings.HasSuffix(line, "\n") {
+			a.note("%6.1fs  %s", time.Since(began).Seconds(), step)
+		}
+		if strings.HasSuffix(line, "\n") {
+			told += int64(len(line))
+		}
+	}
+	return told
+}
+
+// stepMark begins a line of the log that whoever waits for the testnet is told.
+const stepMark = "step: "
+
+func lastLine(path string) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return lines[len(lines)-1]
 }
 
 func logFile(dir string) (*os.File, error) {
@@ -178,6 +214,7 @@ func (a *app) raise(ctx context.Context, w *testnet.World) error {
 	if err := w.StartNode(ctx); err != nil {
 		return err
 	}
+	a.note(stepMark + "the node makes blocks")
 	if err := w.StartBootstrap(ctx); err != nil {
 		return err
 	}
@@ -187,11 +224,11 @@ func (a *app) raise(ctx context.Context, w *testnet.World) error {
 	if err := w.Fund(ctx); err != nil {
 		return err
 	}
-	for i := range w.Providers {
-		if err := w.StartProvider(ctx, i); err != nil {
-			return err
-		}
+	a.note(stepMark + "every wallet has money")
+	if err := w.StartProviders(ctx); err != nil {
+		return err
 	}
+	a.note(stepMark + "every provider has published its offer")
 	for _, p := range w.Participants() {
 		if err := p.KeepPassphrase(); err != nil {
 			return err
@@ -243,11 +280,19 @@ func (a *app) testnetStatus(dir string) error {
 	if !running {
 		return fail(exitNotFound, errors.New("no testnet is running"), "tally testnet up starts one")
 	}
-	return a.print(w, func(out io.Writer) {
-		fmt.Fprintf(out, "running since %s, process %d\nnode       %s\nrequester  %s\n", w.Started.Format(time.TimeOnly), w.PID, w.Socket, w.Requester)
-		for name, home := range w.Providers {
-			fmt.Fprintf(out, "%s %s\n", name, home)
+	if err := a.print(w, func(out io.Writer) {
+		rows := [][]string{
+			{"running since", w.Started.Format(time.DateTime) + ", process " + strconv.Itoa(w.PID)}, {"node", w.Socket}, {"requester", w.Requester},
 		}
-		a.note("Act as its requester: export TALLY_HOME=%s, then tally run examples/digits/job.yaml", w.Requester)
-	})
+		for _, name := range slices.Sorted(maps.Keys(w.Providers)) {
+			rows = append(rows, []string{name, w.Providers[name]})
+		}
+		columns(out, rows...)
+	}); err != nil {
+		return err
+	}
+	if a.output != "json" {
+		a.note("\nTo act as its requester:\n\n  export TALLY_HOME=%s\n  tally run examples/digits/job.yaml", w.Requester)
+	}
+	return nil
 }

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tallycompute/tally/chain"
-	"github.com/tallycompute/tally/chain/node"
 	"github.com/tallycompute/tally/chain/wallet"
 	"github.com/tallycompute/tally/market"
 )
@@ -119,7 +118,7 @@ func (a *app) walletBalance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	nd, err := node.Dial(ctx, node.Config{Socket: n.Socket, Network: n.Chain(), Log: a.logger})
+	nd, err := a.dial(ctx, n)
 	if err != nil {
 		return err
 	}
@@ -135,7 +134,8 @@ func (a *app) walletBalance(ctx context.Context) error {
 		untx += u.Value.Of(n.Contracts.NTX)
 	}
 	return a.print(map[string]any{"address": wl.Address(), "lovelace": lovelace, "untx": untx, "utxos": len(us)}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s NTX\n%s ADA\nin %d outputs at %s\n", market.FormatNTX(untx), ada(lovelace), len(us), wl.Address())
+		columns(w, []string{"NTX", market.FormatNTX(untx)}, []string{"ADA", ada(lovelace)}, []string{"outputs", fmt.Sprint(len(us))},
+			[]string{"address", wl.Address().String()})
 	})
 }
 

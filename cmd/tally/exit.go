@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -53,11 +52,8 @@ func (a *app) report(err error) int {
 	}
 	f := classify(err)
 	if a.output == "json" {
-		b, mErr := json.Marshal(map[string]any{"code": f.code, "message": f.Error(), "hint": f.hint})
-		if mErr == nil {
-			fmt.Fprintln(a.stderr, string(b))
-			return f.code
-		}
+		a.object(map[string]any{"code": f.code, "message": f.Error(), "hint": f.hint})
+		return f.code
 	}
 	fmt.Fprintln(a.stderr, "tally: "+f.Error())
 	if f.hint != "" {

@@ -9,8 +9,10 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	a := &app{stdout: os.Stdout, stderr: os.Stderr}
+	c := newConsole(os.Stderr)
+	a := &app{stdout: os.Stdout, stderr: c, console: c}
 	err := newRoot(a).ExecuteContext(ctx)
 	stop()
+	a.live("")
 	os.Exit(a.report(err))
 }

@@ -57,6 +57,9 @@ func (a *app) network() (testnet.Network, error) {
 		path = a.path("network.json")
 	}
 	n, err := testnet.Load(path)
+	if errors.Is(err, fs.ErrNotExist) && a.networkFile != "" {
+		return n, fail(exitConfig, err, "--network names the file with the network's public facts")
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return n, fail(exitConfig, err, "tally init --network FILE sets up this participant; tally testnet up makes a whole network to try")
 	}
@@ -69,10 +72,21 @@ func (a *app) openWallet(n testnet.Network) (*wallet.Wallet, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fail(exitConfig, err, "tally wallet new makes one")
 	}
-	if err != nil {
+	if errors.Is(err, wallet.ErrSecret) {
 		return nil, fail(exitWallet, err, "the passphrase comes from TALLY_WALLET_PASSPHRASE, from %s, or is asked for", a.path("passphrase"))
 	}
+	if err != nil {
+		return nil, err
+	}
 	return wallet.New(s, n.Chain())
+}
+
+// dial connects to the participant's node.
+func (a *app) dial(ctx context.Context, n testnet.Network) (*node.Node, error) {
+	if n.Socket == "" {
+		return nil, fail(exitConfig, errors.New("network.json names no node"), "set \"socket\" in it to your Cardano node's socket")
+	}
+	return node.Dial(ctx, node.Config{Socket: n.Socket, Network: n.Chain(), Log: a.logger})
 }
 
 // access is how much of a participant is opened.
@@ -81,6 +95,7 @@ type access struct {
 	peers  bool   // join the DHT and talk to others
 	server bool   // and hold its records for others
 	look   bool   // only look: go on even while another process works here
+	past   bool   // look at what is known, without a node
 }
 
 // open opens a participant.
@@ -115,7 +130,7 @@ func (p *party) open(ctx context.Context, with access) (err error) {
 	if p.key, err = p2p.LoadOrCreateKey(a.path("peer.key")); err != nil {
 		return fail(exitConfig, err, "check %s", a.path("peer.key"))
 	}
-	if err := p.openChain(ctx); err != nil {
+	if err := p.openChain(ctx, with); err != nil {
 		return err
 	}
 	if !with.peers {
@@ -124,12 +139,14 @@ func (p *party) open(ctx context.Context, with access) (err error) {
 	return p.openPeers(ctx, with)
 }
 
-func (p *party) openChain(ctx context.Context) (err error) {
+func (p *party) openChain(ctx context.Context, with access) (err error) {
 	if p.kept, err = wallet.OpenReservations(ctx, filepath.Join(p.home, "wallet.db")); err != nil {
 		return err
 	}
-	if p.node, err = node.Dial(ctx, node.Config{Socket: p.net.Socket, Network: p.net.Chain(), Log: p.app.logger}); err != nil {
-		return err
+	if !with.past {
+		if p.node, err = p.app.dial(ctx, p.net); err != nil {
+			return err
+		}
 	}
 	p.ix, err = index.Open(ctx, filepath.Join(p.home, "index.db"), index.Config{
 		Network: p.net.Chain(), Log: p.app.logger,
@@ -164,6 +181,9 @@ func (p *party) openPeers(ctx context.Context, with access) (err error) {
 		return fail(exitConfig, err, "network.json names bootstrap peers as multiaddresses that end in /p2p/PEER")
 	}
 	p.files = newFiles(p.host, p.store, p.app.logger)
+	if with.look {
+		return nil
+	}
 	p.dht, err = dht.New(ctx, p.host, dht.Config{
 		Server: with.server, Bootstrap: boot, Log: p.app.logger,
 		Check: func(id peer.ID, offer []byte, now time.Time) (uint64, error) {
@@ -186,7 +206,7 @@ func (p *party) run(ctx context.Context, f func(ctx context.Context) error) erro
 			return nil
 		})
 	}
-	if !p.busy {
+	if !p.busy && p.node != nil {
 		background("index", func(ctx context.Context) error { return p.ix.Run(ctx, p.node) })
 	}
 	if p.dht != nil {
@@ -209,6 +229,9 @@ func (p *party) run(ctx context.Context, f func(ctx context.Context) error) erro
 
 // catchUp waits until the index has what the node has now.
 func (p *party) catchUp(ctx context.Context) error {
+	if p.node == nil {
+		return nil
+	}
 	if p.busy {
 		p.app.note("another tally works in %s: this is what it knows so far", p.home)
 		return nil

@@ -118,6 +118,9 @@ func (d *DHT) Run(ctx context.Context) error {
 		if err == nil {
 			break
 		}
+		if ctx.Err() != nil {
+			return nil
+		}
 		d.cfg.Log.Warn("dht: cannot join yet", "err", err, "again in", wait)
 		if !sleep(ctx, wait) {
 			return nil

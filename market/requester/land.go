@@ -52,7 +52,7 @@ func (j *job) locked(ctx context.Context, depth uint64) error {
 			return fmt.Errorf("the lot of %s is %s with %d µNTX: %w", j.rec.Lots[i].Offer.Peer, l.Status, l.PriceUNTX, escrow.ErrNotMine)
 		}
 	}
-	return j.enter(ctx, Locked, fmt.Sprintf("%d blocks deep", depth))
+	return j.enter(ctx, Locked, fmt.Sprintf("confirmations: %d", depth))
 }
 
 // expired ends the job if the opening is not in the chain and cannot come into it any more: its validity ended so long

@@ -34,6 +34,15 @@ func (r *Requester) List(ctx context.Context) ([]Outcome, error) {
 	return outcomes, nil
 }
 
+// Ending is the error that a job ended with; nil: it ended well, or goes on.
+func (r *Requester) Ending(ctx context.Context, id string) error {
+	rec, err := r.store.load(ctx, id)
+	if err != nil || !rec.Done {
+		return err
+	}
+	return rec.err()
+}
+
 // Cancel ends a job that is not signed yet and releases what it holds. ErrSigned: it is.
 func (r *Requester) Cancel(ctx context.Context, id string) error {
 	rec, err := r.store.load(ctx, id)

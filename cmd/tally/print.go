@@ -1,0 +1,242 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/escrow"
+	"github.com/tallycompute/tally/market"
+	"github.com/tallycompute/tally/market/requester"
+)
+
+// columns writes rows of cells, aligned. Cells hold no line breaks: texts of others go through oneLine.
+func columns(w io.Writer, rows ...[]string) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		fmt.Fprintln(t, strings.Join(r, "\t"))
+	}
+	_ = t.Flush() // a terminal that is gone cannot be told
+}
+
+func printPlan(w io.Writer, p market.Plan, dropped []requester.Dropped) {
+	if len(p.Chosen) > 0 {
+		rows := [][]string{{"SHARDS", "PROVIDER", "PRICE NTX", "NTX A SECOND", "ISOLATION", "GPUS", "REGION"}}
+		for _, c := range p.Chosen {
+			rows = append(rows, []string{
+				span(c.Shards), short(c.Offer.Peer.String()), market.FormatNTX(c.PriceUNTX), market.FormatNTX(c.Offer.RateUNTX),
+				oneLine(c.Offer.Isolation), gpuNames(c.Offer), oneLine(c.Offer.Region),
+			})
+		}
+		columns(w, rows...)
+	}
+	unused := [][]string{{"NOT USED", "WHY"}}
+	for _, r := range p.Rejected {
+		for i, reason := range r.Reasons {
+			name := ""
+			if i == 0 {
+				name = short(r.Offer.Peer.String())
+			}
+			unused = append(unused, []string{name, oneLine(reason.Sentence)})
+		}
+	}
+	for _, d := range dropped {
+		unused = append(unused, []string{short(d.Peer.String()), oneLine(d.Reason.Sentence)})
+	}
+	if len(unused) > 1 {
+		if len(p.Chosen) > 0 {
+			fmt.Fprintln(w)
+		}
+		columns(w, unused...)
+	}
+	for _, r := range p.Relaxations {
+		fmt.Fprintf(w, "would match with %s, for %s NTX\n", r, market.FormatNTX(r.TotalUNTX))
+	}
+	if p.OK() {
+		fmt.Fprintf(w, "together %s NTX; each provider puts down %s of its price as bond and loses %s of the price if it does not deliver\n",
+			market.FormatNTX(p.TotalUNTX), percent(p.BondBps), percent(p.PenaltyBps))
+	}
+}
+
+// percent writes hundredths of a percent.
+func percent(bps uint16) string {
+	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%d.%02d", bps/100, bps%100), "0"), ".") + " %"
+}
+
+func printOffers(w io.Writer, offers []market.Offer) {
+	rows := [][]string{{"PROVIDER", "NTX A SECOND", "SLOTS", "CPUS", "MEMORY MiB", "ISOLATION", "GPUS", "REGION"}}
+	for _, o := range offers {
+		rows = append(rows, []string{
+			o.Peer.String(), market.FormatNTX(o.RateUNTX), fmt.Sprint(o.Capacity.Slots), fmt.Sprintf("%.1f", float64(o.Capacity.MilliCPU)/1000),
+			fmt.Sprint(o.Capacity.MemoryMiB), oneLine(o.Isolation), gpuNames(o), oneLine(o.Region),
+		})
+	}
+	columns(w, rows...)
+}
+
+func gpuNames(o market.Offer) string {
+	if len(o.GPUs) == 0 {
+		return "CPU only"
+	}
+	names := make([]string, len(o.GPUs))
+	for i, g := range o.GPUs {
+		names[i] = oneLine(g.Model)
+	}
+	return strings.Join(names, ", ")
+}
+
+// short is the end of an id, enough to tell a few apart.
+func short(s string) string {
+	if len(s) > 12 {
+		return "…" + s[len(s)-11:]
+	}
+	return s
+}
+
+// span writes shard indices, runs of them as first-last.
+func span(shards []uint32) string {
+	var parts []string
+	for i := 0; i < len(shards); {
+		j := i
+		for j+1 < len(shards) && shards[j+1] == shards[j]+1 {
+			j++
+		}
+		if parts = append(parts, fmt.Sprint(shards[i])); j > i {
+			parts[len(parts)-1] += fmt.Sprintf("-%d", shards[j])
+		}
+		i = j + 1
+	}
+	return strings.Join(parts, ",")
+}
+
+func printJobs(w io.Writer, all []requester.Outcome) {
+	if len(all) == 0 {
+		fmt.Fprintln(w, "no jobs yet: tally run job.yaml")
+		return
+	}
+	rows := [][]string{{"JOB", "NAME", "PHASE", "LOTS", "PRICE NTX"}}
+	for _, o := range all {
+		ended := o.Outcome
+		if ended == "" {
+			ended = "-"
+		}
+		rows = append(rows, []string{o.ID, o.Name, string(o.Phase), ended, market.FormatNTX(o.PriceUNTX)})
+	}
+	columns(w, rows...)
+}
+
+// printOutcome shows how a job ended, or how it stands; watched: another process is at work on it.
+func printOutcome(w io.Writer, o requester.Outcome, watched bool) {
+	fmt.Fprintf(w, "job %s  %s  %s\n", o.ID, o.Name, o.Phase)
+	if len(o.Lots) > 0 {
+		rows := [][]string{{"SHARDS", "PROVIDER", "LOT", "PRICE NTX", "PAID NTX", "REFUNDED NTX", "PENALTY NTX", ""}}
+		for _, l := range o.Lots {
+			status := l.Status.String()
+			if l.Status == escrow.Absent {
+				status = "not locked"
+			}
+			rows = append(rows, []string{
+				span(l.Shards), short(l.Provider.String()), status, market.FormatNTX(l.PriceUNTX), market.FormatNTX(l.PaidUNTX),
+				market.FormatNTX(l.RefundedUNTX), market.FormatNTX(l.PenaltyUNTX), oneLine(l.Rejected),
+			})
+		}
+		columns(w, rows...)
+	}
+	facts := [][]string{}
+	if o.Job != nil {
+		facts = append(facts, []string{"on chain", o.Job.String()})
+	}
+	facts = append(facts, transactions(o.Lots)...)
+	if o.Fees > 0 {
+		facts = append(facts, []string{"fees", ada(o.Fees) + " ADA"})
+	}
+	if o.Note != "" {
+		facts = append(facts, []string{"note", oneLine(o.Note)})
+	}
+	gathered := false
+	if _, err := os.Stat(o.Out); err == nil && o.Outcome != "refunded" && o.Phase != requester.Failed {
+		gathered = true
+		facts = append(facts, []string{"results", o.Out})
+	}
+	columns(w, facts...)
+	if f := o.Failure; f != nil {
+		fmt.Fprintf(w, "first failure: shard %d, exit code %d\n", f.Shard, f.ExitCode)
+		for line := range strings.Lines(f.Message) {
+			fmt.Fprintln(w, "  "+oneLine(strings.TrimRight(line, "\r\n")))
+		}
+	}
+	switch {
+	case gathered && o.Done:
+		fmt.Fprintf(w, "next: tally results %s · tally receipt %s\n", o.ID, o.ID)
+	case !o.Done && watched:
+		fmt.Fprintf(w, "next: tally logs %s\n", o.ID)
+	case !o.Done && o.ID != "":
+		fmt.Fprintf(w, "next: tally run --resume %s · tally logs %s\n", o.ID, o.ID)
+	}
+}
+
+// transactions are those of a job, each once, with the shards whose lots it touches.
+func transactions(lots []requester.LotOutcome) (rows [][]string) {
+	for _, step := range []struct {
+		name string
+		of   func(requester.Txs) *chain.TxID
+	}{
+		{"opened by", func(t requester.Txs) *chain.TxID { return t.Open }},
+		{"committed by", func(t requester.Txs) *chain.TxID { return t.Commit }},
+		{"settled by", func(t requester.Txs) *chain.TxID { return t.Settle }},
+	} {
+		var order []chain.TxID
+		shards := map[chain.TxID][]uint32{}
+		for _, l := range lots {
+			if id := step.of(l.Txs); id != nil {
+				if _, seen := shards[*id]; !seen {
+					order = append(order, *id)
+				}
+				shards[*id] = append(shards[*id], l.Shards...)
+			}
+		}
+		for _, id := range order {
+			slices.Sort(shards[id])
+			rows = append(rows, []string{step.name, id.String() + "  shards " + span(shards[id])})
+		}
+	}
+	return rows
+}
+
+// printReceipts shows receipts whose signatures have been checked.
+func printReceipts(w io.Writer, all []requester.SignedReceipt) {
+	for _, r := range all {
+		verdict := "accepted, " + market.FormatNTX(r.Receipt.PriceUNTX) + " NTX"
+		if !r.Receipt.Accepted {
+			verdict = "not accepted: " + oneLine(r.Receipt.Sentence)
+		}
+		columns(w,
+			[]string{"shards " + span(r.Shards), verdict},
+			[]string{"  provider", r.Result.Provider.String()},
+			[]string{"  requester", r.Receipt.Requester.String()},
+			[]string{"  outputs", r.Result.Root.String()},
+			[]string{"  signed", hex.EncodeToString(r.Signed[:min(12, len(r.Signed))]) + fmt.Sprintf("… (%d bytes; all of them with -o json)", len(r.Signed))},
+		)
+	}
+}
+
+// printSold shows a provider's jobs and what they brought.
+func printSold(w io.Writer, all []sold) {
+	if len(all) == 0 {
+		fmt.Fprintln(w, "no jobs yet")
+		return
+	}
+	var sum uint64
+	rows := [][]string{{"JOB", "PHASE", "LOT", "EARNED NTX", ""}}
+	for _, s := range all {
+		sum += s.EarnedUNTX
+		rows = append(rows, []string{s.Job.String(), string(s.Phase), s.Lot.String(), market.FormatNTX(s.EarnedUNTX), oneLine(s.Message)})
+	}
+	rows = append(rows, []string{"together", "", "", market.FormatNTX(sum), ""})
+	columns(w, rows...)
+}
