@@ -148,14 +148,14 @@ func inspect(p *testnet.Participant) (seen, error) {
 	s := seen{name: p.Name, home: p.Home, files: map[string]string{}, unix: map[uint64]bool{}, tcp: map[uint64]tcpSocket{}}
 	proc := filepath.Join("/proc", strconv.Itoa(p.Process.PID()))
 	tables := map[string][]byte{}
-	for _, kind := range []string{"unix", "tcp", "tcp6", "netlink", "udp", "udp6"} {
+	for _, kind := range []string{"unix", "tcp", "tcp6", "netlink"} {
 		b, err := os.ReadFile(filepath.Join(proc, "net", kind))
 		if err != nil {
 			return s, err
 		}
 		tables[kind] = b
 	}
-	unixes, kernel, udp, tcps := inodes(tables["unix"], 6), inodes(tables["netlink"], 9), inodes(append(tables["udp"], tables["udp6"]...), 9), rows(tables["tcp"])
+	unixes, kernel, tcps := inodes(tables["unix"], 6), inodes(tables["netlink"], 9), rows(tables["tcp"])
 	for inode, row := range rows(tables["tcp6"]) {
 		tcps[inode] = row
 	}
@@ -177,8 +177,7 @@ func inspect(p *testnet.Participant) (seen, error) {
 			case tcp:
 				s.tcp[inode] = row
 			case kernel[inode]: // netlink: only the kernel is at the other end
-			case udp[inode]:
-				s.other = append(s.other, "UDP "+to)
+			case unconnected(p.Process.PID(), fd.Name()): // TCP's tables leave out sockets that are closed, or not yet open
 			default:
 				s.other = append(s.other, to)
 			}
@@ -190,6 +189,30 @@ func inspect(p *testnet.Participant) (seen, error) {
 		}
 	}
 	return s, s.mapped(proc)
+}
+
+// unconnected says whether a file descriptor of another process is a TCP socket with nobody at its other end.
+func unconnected(pid int, fd string) bool {
+	n, err := strconv.Atoi(fd)
+	if err != nil {
+		return false
+	}
+	process, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(process)
+	socket, err := unix.PidfdGetfd(process, n, 0)
+	if err != nil {
+		return errors.Is(err, unix.EBADF) // closed since
+	}
+	defer unix.Close(socket)
+	kind, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	if err != nil || kind != unix.IPPROTO_TCP {
+		return false
+	}
+	_, err = unix.Getpeername(socket)
+	return errors.Is(err, unix.ENOTCONN)
 }
 
 // common says whether everybody may have it open: devices without memory, the kernel's own objects without content, and
