@@ -5,12 +5,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/chain/index"
 	"github.com/tallycompute/tally/market"
+	"github.com/tallycompute/tally/market/dht"
 	"github.com/tallycompute/tally/market/requester"
 )
 
@@ -22,7 +24,7 @@ const mostOffers = 256
 
 // Find implements requester.Offers.
 func (f finder) Find(ctx context.Context, c market.Capability) ([]market.Offer, []requester.Dropped, error) {
-	found, err := f.p.dht.Find(ctx, market.CapabilityKey(f.p.net.Magic, f.p.contracts.Policy, c), mostOffers)
+	found, err := f.search(ctx, market.CapabilityKey(f.p.net.Magic, f.p.contracts.Policy, c))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -47,6 +49,29 @@ func (f finder) Find(ctx context.Context, c market.Capability) ([]market.Offer, 
 		drop(x.Peer, x.Reason)
 	}
 	return offers, dropped, nil
+}
+
+// joinTime is how long a search waits for the DHT to be joined.
+const joinTime = 30 * time.Second
+
+// search asks the DHT, and waits for it first if it is not joined yet.
+func (f finder) search(ctx context.Context, key string) (dht.Result, error) {
+	joining, cancel := context.WithTimeout(ctx, joinTime)
+	defer cancel()
+	for {
+		found, err := f.p.dht.Find(ctx, key, mostOffers)
+		if !errors.Is(err, dht.ErrNoPeers) {
+			return found, err
+		}
+		if bErr := f.p.dht.Bootstrap(joining); bErr == nil {
+			continue
+		}
+		select {
+		case <-joining.Done():
+			return found, err
+		case <-time.After(time.Second / 2):
+		}
+	}
 }
 
 // now is the chain's time at the index's tip.
