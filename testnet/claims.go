@@ -16,7 +16,7 @@ var ErrClaim = errors.New("the chain says otherwise")
 // CheckClaims derives every payment, penalty, bond, fee, cost and balance of a summary again from blocks alone and
 // compares. The error names each claim that differs, what was claimed and what is so. It returns how many agree.
 func CheckClaims(s Summary, blocks []chain.Block, c *plutus.Contracts) (int, error) {
-	d, err := Replay(blocks, c, s.FundedAt, s.EndedAt)
+	d, err := ReplayJobs(blocks, c, s.FundedAt, s.EndedAt)
 	if err != nil {
 		return 0, err
 	}
@@ -32,7 +32,7 @@ func CheckClaims(s Summary, blocks []chain.Block, c *plutus.Contracts) (int, err
 			k.fail("job %s, %s: claimed, and the chain has none of that id", j.Name, j.ID)
 			continue
 		}
-		k.job(j, d.Jobs[id])
+		k.job(j, d, d.Jobs[id])
 	}
 	for id := range d.Jobs {
 		if !seen[id.String()] {
@@ -62,7 +62,8 @@ func same[T comparable](k *checker, what string, claimed, derived T) {
 	k.agreed++
 }
 
-func (k *checker) job(j JobSummary, d *DerivedJob) {
+func (k *checker) job(j JobSummary, all *Derived, d *DerivedJob) {
+	from, to := d.Span()
 	at := "job " + j.Name
 	same(k, at+", outcome", j.Outcome, d.Outcome())
 	same(k, at+", price_untx", j.PriceUNTX, d.Price())
@@ -86,6 +87,8 @@ func (k *checker) job(j JobSummary, d *DerivedJob) {
 		same(k, at+", bond_returned_untx", s.BondReturnedUNTX, l.BondReturned())
 		same(k, at+", locked_lovelace", s.LockedLovelace, l.Lot.Lovelace)
 		same(k, at+", provider_cost_lovelace", s.ProviderCostLovelace, d.Costs[s.Provider])
+		same(k, at+", before_untx", s.BeforeUNTX, all.Balances[from-1][s.Provider].UNTX)
+		same(k, at+", after_untx", s.AfterUNTX, all.Balances[to][s.Provider].UNTX)
 		same(k, at+", transaction open", s.Txs.Open, l.Open)
 		same(k, at+", transaction settle", s.Txs.Settle, l.Settle)
 		same(k, at+", transaction commit", text(s.Txs.Commit), text(l.Commit))

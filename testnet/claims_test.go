@@ -192,7 +192,7 @@ func (h *history) summary(jobs ...plutus.Terms) testnet.Summary {
 		Network: h.ledger.Network(), NTX: h.ntx, FundedAt: h.fundedAt, EndedAt: h.blocks[len(h.blocks)-1].Slot,
 		Balances: map[string]testnet.Balance{},
 	}
-	d, err := testnet.Replay(h.blocks, h.c, s.FundedAt, s.EndedAt)
+	d, err := testnet.ReplayJobs(h.blocks, h.c, s.FundedAt, s.EndedAt)
 	if err != nil {
 		h.tb.Fatal(err)
 	}
@@ -205,10 +205,12 @@ func (h *history) summary(jobs ...plutus.Terms) testnet.Summary {
 		}
 		for i, a := range h.who[1:] {
 			l := j.Lots[a.Address]
+			from, to := j.Span()
 			js.Shards = append(js.Shards, testnet.ShardSummary{
 				Index: i, Provider: a.Address, Outcome: l.Outcome(), PaidUNTX: l.Paid(), RefundedUNTX: l.Refunded(),
 				PenaltyUNTX: l.Penalty(), BondReturnedUNTX: l.BondReturned(), LockedLovelace: l.Lot.Lovelace,
 				ProviderCostLovelace: j.Costs[a.Address], Txs: testnet.ShardTxs{Open: l.Open, Commit: l.Commit, Settle: l.Settle},
+				BeforeUNTX: d.Balances[from-1][a.Address].UNTX, AfterUNTX: d.Balances[to][a.Address].UNTX,
 			})
 		}
 		s.Jobs = append(s.Jobs, js)

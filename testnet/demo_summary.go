@@ -67,7 +67,7 @@ func (d *demo) summarise(ctx context.Context) error {
 		b.AfterUNTX, b.AfterLovelace = h.UNTX, h.Lovelace
 		s.Balances[p.Address.String()] = b
 	}
-	x, err := d.replayJobs(blocks)
+	x, err := ReplayJobs(blocks, d.w.Contracts)
 	if err != nil {
 		return err
 	}
@@ -103,21 +103,6 @@ func (d *demo) settled(ctx context.Context) ([]chain.Block, error) {
 		last = max(last, to)
 	}
 	return d.chain.past(ctx, last)
-}
-
-// replayJobs replays the chain with the balances before and after each job.
-func (d *demo) replayJobs(blocks []chain.Block) (*Derived, error) {
-	x, err := Replay(blocks, d.w.Contracts)
-	if err != nil {
-		return nil, err
-	}
-	var slots []chain.Slot
-	for j := range maps.Values(x.Jobs) {
-		from, to := j.Span()
-		slots = append(slots, from-1, to)
-	}
-	slots = slices.Compact(slices.Sorted(slices.Values(slots)))
-	return Replay(blocks, d.w.Contracts, slots...)
 }
 
 func (d *demo) jobSummary(ctx context.Context, j *ranJob, x *Derived) (js JobSummary, err error) {

@@ -94,6 +94,20 @@ func Replay(blocks []chain.Block, c *plutus.Contracts, slots ...chain.Slot) (*De
 	return r.out, nil
 }
 
+// ReplayJobs is Replay with the balances around every job as well: in the slot before it opened, and in the one that
+// settled the last of it.
+func ReplayJobs(blocks []chain.Block, c *plutus.Contracts, slots ...chain.Slot) (*Derived, error) {
+	d, err := Replay(blocks, c)
+	if err != nil {
+		return nil, err
+	}
+	for j := range maps.Values(d.Jobs) {
+		from, to := j.Span()
+		slots = append(slots, from-1, to)
+	}
+	return Replay(blocks, c, slices.Compact(slices.Sorted(slices.Values(slots)))...)
+}
+
 type replay struct {
 	c     *plutus.Contracts
 	utxos map[chain.OutRef]chain.UTxO
