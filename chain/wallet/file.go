@@ -33,6 +33,13 @@ func FromEnv(next Passphrase) Passphrase {
 // FromFile reads a passphrase from the first line of a file.
 func FromFile(path string) Passphrase {
 	return func() (string, error) {
+		info, err := os.Stat(path)
+		if err != nil {
+			return "", fmt.Errorf("passphrase: %w", err)
+		}
+		if exposed(info.Mode()) {
+			return "", fmt.Errorf("passphrase in %s: mode %v: %w", path, info.Mode().Perm(), ErrExposed)
+		}
 		b, err := os.ReadFile(path)
 		if err != nil {
 			return "", fmt.Errorf("passphrase: %w", err)
@@ -143,6 +150,10 @@ func Load(path string, pass Passphrase) (Secret, error) {
 		return Secret{}, fmt.Errorf("load wallet: %w: %w", err, ErrSecret)
 	}
 	r, err := age.Decrypt(io.LimitReader(f, maxFile), id)
+	var other *age.NoIdentityMatchError
+	if errors.As(err, &other) {
+		return Secret{}, fmt.Errorf("load wallet %s: this is not its passphrase: %w", path, ErrSecret)
+	}
 	if err != nil {
 		return Secret{}, fmt.Errorf("load wallet %s: %w: %w", path, err, ErrSecret)
 	}
