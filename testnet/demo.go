@@ -48,20 +48,21 @@ type demo struct {
 	scratch string // of the world
 	sum     Summary
 	ran     []*ranJob
+	books   map[*Participant][]jobRecord
 }
 
 // ranJob is what the demo knows of one of its jobs.
 type ranJob struct {
-	name, title string
-	began       time.Time
-	locked      time.Time
-	outcome     *requester.Outcome // nil: its requester did not live to say it
-	id          string             // on chain
-	dir         string             // the requester's own
-	out         string             // gathered outputs
-	ranks       [][]Metric         // training
-	result      string
-	said        string // the last message that was told
+	name    string
+	began   time.Time
+	shards  map[uint32]market.Phase // told last
+	outcome *requester.Outcome      // nil: its requester did not live to say it
+	id      string                  // on chain
+	dir     string                  // the requester's own
+	out     string                  // gathered outputs
+	ranks   [][]Metric              // training
+	result  string
+	said    string // the last message that was told
 }
 
 // Demo runs the whole market on this machine, as a person would: three jobs, each a process of its own, over four

@@ -21,7 +21,7 @@ const jobPatience = 15 * time.Minute
 
 // start runs an example's job file as a process of the requester's.
 func (d *demo) start(name, title string) (*Run, *ranJob, error) {
-	j := &ranJob{name: name, title: title, out: filepath.Join(d.scratch, "results", name)}
+	j := &ranJob{name: name, out: filepath.Join(d.scratch, "results", name), shards: map[uint32]market.Phase{}}
 	d.ran = append(d.ran, j)
 	r, err := d.w.Requester.StartRun(filepath.Join(d.jobs, name, "job.yaml"), j.out)
 	if err != nil {
@@ -33,18 +33,16 @@ func (d *demo) start(name, title string) (*Run, *ranJob, error) {
 }
 
 // tell prints the phases of a job, and keeps what the summary wants to know of them.
-func (d *demo) tell(j *ranJob, e requester.Event, at time.Time) {
+func (d *demo) tell(j *ranJob, e requester.Event) {
 	if e.Job != nil {
 		j.id = e.Job.String()
 	}
 	switch {
-	case e.Entered && e.Phase == requester.Locked:
-		j.locked = at
-		fallthrough
 	case e.Entered:
 		j.said = e.Message
 		d.say.line("%s: %s %s", j.name, e.Phase, firstLine(e.Message))
-	case e.Shard != nil && (e.ShardPhase == market.PhaseRunning || e.ShardPhase == market.PhaseDone || e.ShardPhase == market.PhaseFailed):
+	case e.Shard != nil && e.ShardPhase != "" && e.ShardPhase != j.shards[*e.Shard]:
+		j.shards[*e.Shard] = e.ShardPhase
 		d.say.line("%s: shard %d %s %s", j.name, *e.Shard, e.ShardPhase, firstLine(e.Message))
 	case e.Shard == nil && e.Message != "" && e.Message != j.said:
 		j.said = e.Message
@@ -59,8 +57,8 @@ func firstLine(s string) string {
 
 // finish waits for the end of `tally run`, telling how it goes, and checks how the job ended.
 func (d *demo) finish(ctx context.Context, r *Run, j *ranJob, want string) error {
-	failed, err := r.Follow(ctx, func(e requester.Event, at time.Time) bool {
-		d.tell(j, e, at)
+	failed, err := r.Follow(ctx, func(e requester.Event, _ time.Time) bool {
+		d.tell(j, e)
 		return e.Entered && e.Phase == requester.Failed
 	})
 	if err != nil {
@@ -119,8 +117,8 @@ func (d *demo) general(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	locked, err := r.Follow(ctx, func(e requester.Event, at time.Time) bool {
-		d.tell(j, e, at)
+	locked, err := r.Follow(ctx, func(e requester.Event, _ time.Time) bool {
+		d.tell(j, e)
 		return e.Entered && e.Phase == requester.Locked
 	})
 	if err == nil && !locked {
@@ -181,11 +179,11 @@ func (d *demo) inference(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	gathered, err := r.Follow(ctx, func(e requester.Event, at time.Time) bool {
+	gathered, err := r.Follow(ctx, func(e requester.Event, _ time.Time) bool {
 		if e.Entered && e.Phase == requester.Gathered {
 			err = r.Kill() // first of all: approval comes next
 		}
-		d.tell(j, e, at)
+		d.tell(j, e)
 		return e.Entered && e.Phase == requester.Gathered
 	})
 	if err == nil && !gathered {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tallycompute/tally/chain"
-	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/plutus"
 )
 
@@ -71,8 +71,11 @@ func (d *demo) summarise(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := d.readBooks(ctx); err != nil {
+		return err
+	}
 	for _, j := range d.ran {
-		js, err := d.jobSummary(ctx, j, x)
+		js, err := d.jobSummary(j, x)
 		if err != nil {
 			return fmt.Errorf("job %s: %w", j.name, err)
 		}
@@ -105,7 +108,7 @@ func (d *demo) settled(ctx context.Context) ([]chain.Block, error) {
 	return d.chain.past(ctx, last)
 }
 
-func (d *demo) jobSummary(ctx context.Context, j *ranJob, x *Derived) (js JobSummary, err error) {
+func (d *demo) jobSummary(j *ranJob, x *Derived) (js JobSummary, err error) {
 	var id plutus.JobID
 	if err := id.UnmarshalText([]byte(j.id)); err != nil || x.Jobs[id] == nil {
 		return js, fmt.Errorf("%w: the chain does not have job %q", ErrDemo, j.id)
@@ -135,7 +138,7 @@ func (d *demo) jobSummary(ctx context.Context, j *ranJob, x *Derived) (js JobSum
 		if err := d.claimed(j, &s); err != nil {
 			return js, err
 		}
-		if err := d.receipt(ctx, j, p, &s); err != nil {
+		if err := d.receipt(j, p, &s); err != nil {
 			return js, fmt.Errorf("receipt of %s: %w", p.Name, err)
 		}
 		js.Shards = append(js.Shards, s)
@@ -169,75 +172,6 @@ func (d *demo) between(a, b chain.Slot) time.Duration {
 	return time.Duration(b-a) * time.Duration(d.w.Process.SlotLengthMS) * time.Millisecond
 }
 
-// savedReceipt is a receipt's file.
-type savedReceipt struct {
-	Job      string          `json:"job"`
-	Provider string          `json:"provider"`
-	SignedBy string          `json:"signed_by"` // both | provider
-	Result   *market.Result  `json:"result"`
-	Receipt  *market.Receipt `json:"receipt,omitempty"`
-	Signed   []byte          `json:"signed"` // the signed bytes: a receipt with the result in it, or the result alone
-}
-
-// receipt takes a provider's receipt from the provider's own books, checks its signatures, and writes it down.
-func (d *demo) receipt(ctx context.Context, j *ranJob, p *Participant, s *ShardSummary) error {
-	var records []struct {
-		Job     string `json:"job"`
-		Result  []byte `json:"result"`
-		Receipt []byte `json:"receipt"`
-	}
-	if err := p.Tally(ctx, &records, "provider", "status"); err != nil {
-		return err
-	}
-	r := savedReceipt{Job: j.id, Provider: p.Peer.String()}
-	for _, rec := range records {
-		if rec.Job != j.id {
-			continue
-		}
-		switch {
-		case rec.Receipt != nil:
-			receipt, result, err := market.OpenReceipt(rec.Receipt)
-			if err != nil {
-				return err
-			}
-			r.SignedBy, r.Receipt, r.Result, r.Signed = "both", &receipt, &result, rec.Receipt
-		case rec.Result != nil:
-			result, err := market.ReadResult(rec.Result)
-			if err != nil {
-				return err
-			}
-			r.SignedBy, r.Result, r.Signed = "provider", &result, rec.Result
-		}
-	}
-	if r.Result == nil {
-		if s.Outcome == "refunded" {
-			return nil // nothing was delivered, nothing was signed
-		}
-		return fmt.Errorf("%w: %s has signed no result", ErrDemo, p.Name)
-	}
-	if r.Result.Provider != p.Peer || r.Result.Job.String() != j.id || len(r.Result.Shards) != 1 {
-		return fmt.Errorf("%w: it is of another job or provider", ErrDemo)
-	}
-	want := "both"
-	if s.Outcome == "claimed" {
-		want = "provider"
-	}
-	if r.SignedBy != want {
-		return fmt.Errorf("%w: it is signed by %s, not by %s", ErrDemo, r.SignedBy, want)
-	}
-	s.Index, s.ReceiptBy = int(r.Result.Shards[0].Index), r.SignedBy
-	s.Receipt = filepath.Join("receipts", fmt.Sprintf("%s-shard-%d.json", j.name, s.Index))
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(d.cfg.Out, s.Receipt)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(b, '\n'), 0o644)
-}
-
 // figures are measured from the metrics of job 1 and the slots of its transactions.
 func (d *demo) figures(x *Derived) {
 	j := d.ran[0]
@@ -262,9 +196,12 @@ func (d *demo) figures(x *Derived) {
 	_, to := job.Span()
 	paid := d.w.Process.SystemStart.Add(d.between(0, to))
 	unix := func(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
-	f.SecondsToFirstStep, f.TrainingSeconds, f.SecondsLastStepToPaid = first-unix(j.began), last-first, unix(paid)-last
+	f.SecondsToFirstStep, f.TrainingSeconds, f.SecondsLastStepToPaid = millis(first-unix(j.began)), millis(last-first), millis(unix(paid)-last)
 	d.sum.Figures = f
 }
+
+// millis rounds seconds to thousandths: no clock here is better.
+func millis(s float64) float64 { return math.Round(s*1000) / 1000 }
 
 // write leaves what a reader wants to look at.
 func (d *demo) write() error {

@@ -5,10 +5,12 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/market"
+	"github.com/tallycompute/tally/market/requester"
 )
 
 // table prints who ran what, and what that paid.
@@ -52,6 +54,7 @@ func (d *demo) table(w io.Writer) error {
 		tr.Steps, tr.AccuracySplit, tr.AccuracyAlone, tr.MaxRelParamDiff10)
 	fmt.Fprintf(w, "seconds: %.1f from `tally run` to the first step, %.1f of training, %.1f from the last step to NTX in the last wallet\n",
 		f.SecondsToFirstStep, f.TrainingSeconds, f.SecondsLastStepToPaid)
+	fmt.Fprintf(w, "job 1 by phase: %s\n", byPhase(s.Jobs[0].Seconds))
 	fmt.Fprintf(w, "per shard of job 1: fees %s ADA of the requester, %s ADA of the provider; locked until settled %s ADA of the requester, %s ADA of the provider\n",
 		ada(f.RequesterFeesPerShard), ada(f.ProviderFeesPerShard), ada(f.RequesterLockedPerShard), ada(f.ProviderLockedPerShard))
 	fmt.Fprintf(w, "computed on: %s\n", s.GPUs)
@@ -63,6 +66,20 @@ func (d *demo) table(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, " together %.1f s\n", total)
 	return err
+}
+
+// byPhase lists the seconds that a requester's phases took, in their order.
+func byPhase(seconds map[string]float64) string {
+	var parts []string
+	for _, p := range []requester.Phase{
+		requester.Planned, requester.Quoted, requester.Agreed, requester.Signed, requester.Submitted, requester.Locked,
+		requester.Sent, requester.Running, requester.Gathered, requester.Approved, requester.Settled,
+	} {
+		if s, ok := seconds[string(p)]; ok {
+			parts = append(parts, fmt.Sprintf("%s %.1f s", p, s))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 func shortTx(id chain.TxID) string { return id.String()[:8] + "…" }

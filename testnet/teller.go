@@ -29,7 +29,7 @@ func (t *teller) step(name string, f func() error) error {
 	began := time.Now()
 	fmt.Fprintf(t.w, "[%6.1f s] %s\n", time.Since(t.began).Seconds(), name)
 	err := f()
-	t.seconds[name] = time.Since(began).Seconds()
+	t.seconds[name] = millis(time.Since(began).Seconds())
 	if err == nil {
 		fmt.Fprintf(t.w, "[%6.1f s] %s: done in %.1f s\n", time.Since(t.began).Seconds(), name, t.seconds[name])
 	}

@@ -143,22 +143,24 @@ func (w *World) Init(ctx context.Context, images []string) error {
 	if err := w.Network.Save(file); err != nil {
 		return err
 	}
-	var made peerReady
-	if err := w.Requester.Tally(ctx, &made, "init", "--network", file); err != nil {
-		return err
+	g, ctx := errgroup.WithContext(ctx)
+	initialise := func(p *Participant, args ...string) {
+		g.Go(func() error {
+			var made peerReady
+			err := p.Tally(ctx, &made, args...)
+			p.adopt(made)
+			return err
+		})
 	}
-	w.Requester.adopt(made)
+	initialise(w.Requester, "init", "--network", file)
 	for i, p := range w.Providers {
 		args := []string{"provider", "init", "--network", file, "--rate", w.cfg.Rates[i], "--slots", "1", "--cpus", "2", "--memory-gib", "1"}
 		for _, im := range images {
 			args = append(args, "--image", im)
 		}
-		if err := p.Tally(ctx, &made, args...); err != nil {
-			return err
-		}
-		p.adopt(made)
+		initialise(p, args...)
 	}
-	return nil
+	return g.Wait()
 }
 
 // Fund mints test NTX and gives every wallet money: bonds and prices in some coins, ADA for fees and collateral in
