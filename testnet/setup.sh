@@ -2,6 +2,7 @@
 # Installs what the demo and the tests need and this machine lacks, and starts the Docker engine if none answers.
 # Says what it is about to do before it does it. A second run does nothing.
 set -euo pipefail
+PATH="$PATH:/usr/sbin:/sbin" # where Debian keeps dockerd and debootstrap, and a user's PATH does not look
 
 say() { echo "setup: $*" >&2; }
 die() { echo "setup: $*" >&2; exit 4; }
@@ -20,7 +21,7 @@ command -v debootstrap >/dev/null 2>&1 || missing+=(debootstrap)
 command -v iptables >/dev/null 2>&1 || missing+=(iptables)
 if [ "${#missing[@]}" -gt 0 ]; then
   command -v apt-get >/dev/null 2>&1 || die "needs ${missing[*]}, and this is not Debian: install them and run make again"
-  [ "${as_root[*]:-}" != false ] || die "needs ${missing[*]} and may not install them: run  sudo apt-get install -y ${missing[*]}  and then make again"
+  [ "${as_root[*]:-}" != false ] || die "needs ${missing[*]} and may not install them: run as root  apt-get install -y ${missing[*]}  and then make again"
   say "installing ${missing[*]} from Debian's packages (about a minute)"
   start=$SECONDS
   log=$(mktemp)
@@ -37,9 +38,9 @@ curl_docker() {
 }
 if ! answers; then
   if [ -S "${DOCKER_SOCKET:-/var/run/docker.sock}" ] && [ "$(id -u)" -ne 0 ] && ! [ -w "${DOCKER_SOCKET:-/var/run/docker.sock}" ]; then
-    die "you may not use the Docker engine's socket: run  sudo usermod -aG docker $USER  , log in again, and then make again"
+    die "you may not use the Docker engine's socket: run as root  usermod -aG docker $(id -un)  , log in again, and then make again"
   fi
-  [ "${as_root[*]:-}" != false ] || die "no Docker engine answers and I may not start one: run  sudo dockerd &  and then make again"
+  [ "${as_root[*]:-}" != false ] || die "no Docker engine answers and I may not start one: run as root  dockerd &  and then make again"
   say "no Docker engine answers on ${DOCKER_SOCKET:-/var/run/docker.sock}: starting dockerd (log: /var/log/tally-dockerd.log)"
   start=$SECONDS
   root sh -c 'setsid dockerd >/var/log/tally-dockerd.log 2>&1 </dev/null &'
