@@ -109,30 +109,31 @@ func (x *crashWorld) balances() map[string]testnet.Holds {
 	return held
 }
 
-func (x *crashWorld) start() *testnet.Run {
-	x.t.Helper()
-	x.jobs++
-	r, err := x.Requester.StartRun(x.job, filepath.Join(x.dir, "results", fmt.Sprint(x.jobs)))
-	if err != nil {
-		x.t.Fatal(err)
+// begin runs the job until it enters a phase, and gives its last event. Providers that witnessed an opening which never
+// came are busy until it has expired for good: a job that finds them so is run again.
+func (x *crashWorld) begin(t *testing.T, p requester.Phase) (*testnet.Run, requester.Event) {
+	t.Helper()
+	const tries, pause = 15, 5 * time.Second
+	for i := 0; ; i++ {
+		x.jobs++
+		r, err := x.Requester.StartRun(x.job, filepath.Join(x.dir, "results", fmt.Sprint(x.jobs)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := r.Until(t.Context(), p)
+		if err == nil {
+			return r, e
+		}
+		if i == tries || e.Phase != requester.Failed || !strings.Contains(e.Message, market.RefusedBusy) {
+			t.Fatal(err)
+		}
+		time.Sleep(pause)
 	}
-	return r
-}
-
-// follow waits until a run enters a phase, and gives its last event.
-func (x *crashWorld) follow(r *testnet.Run, p requester.Phase) requester.Event {
-	x.t.Helper()
-	e, err := r.Until(x.t.Context(), p)
-	if err != nil {
-		x.t.Fatal(err)
-	}
-	return e
 }
 
 // check says how a job ended and what every wallet holds, and that no money was made or lost on the way.
 func (x *crashWorld) check(t *testing.T, what string, o requester.Outcome, code int) {
 	t.Helper()
-	x.t.Helper()
 	after := x.balances()
 	var before, now uint64
 	row := fmt.Sprintf("%s\t%s\t%s\t%d", what, o.Phase, o.Outcome, code)
@@ -162,13 +163,13 @@ func (x *crashWorld) check(t *testing.T, what string, o requester.Outcome, code 
 	t.Log(strings.ReplaceAll(row, "\t", "  "))
 }
 
-func (x *crashWorld) outcome(r *testnet.Run) (requester.Outcome, int) {
-	x.t.Helper()
-	ctx, cancel := context.WithTimeout(x.t.Context(), 10*time.Minute)
+func (x *crashWorld) outcome(t *testing.T, r *testnet.Run) (requester.Outcome, int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	o, code, err := r.Outcome(ctx)
 	if err != nil {
-		x.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return o, code
 }
@@ -216,8 +217,7 @@ func TestCrash(t *testing.T) {
 }
 
 func (x *crashWorld) killRequester(t *testing.T, p requester.Phase, name string, early bool) {
-	r := x.start()
-	e := x.follow(r, p)
+	r, e := x.begin(t, p)
 	if err := r.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func (x *crashWorld) killRequester(t *testing.T, p requester.Phase, name string,
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, code := x.outcome(again)
+	o, code := x.outcome(t, again)
 	x.check(t, "requester, "+name, o, code)
 	if !early && o.Outcome != "approved" {
 		t.Errorf("a requester that came back at once did not pay: %q", o.Outcome)
@@ -234,15 +234,14 @@ func (x *crashWorld) killRequester(t *testing.T, p requester.Phase, name string,
 
 func (x *crashWorld) killProvider(t *testing.T, p requester.Phase, name string, early bool) {
 	const victim = 1
-	r := x.start()
-	x.follow(r, p)
+	r, _ := x.begin(t, p)
 	if err := x.Providers[victim].Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	if err := x.StartProvider(t.Context(), victim); err != nil {
 		t.Fatal(err)
 	}
-	o, code := x.outcome(r)
+	o, code := x.outcome(t, r)
 	x.check(t, "provider, "+name, o, code)
 	if !early && o.Outcome != "approved" {
 		t.Errorf("a provider that came back at once was not paid: %q", o.Outcome)
@@ -253,8 +252,7 @@ func (x *crashWorld) killProvider(t *testing.T, p requester.Phase, name string, 
 // away until all have claimed.
 func (x *crashWorld) killLater(t *testing.T, name string, when func(*testnet.DerivedLot) bool) {
 	const victim = 1
-	r := x.start()
-	e := x.follow(r, requester.Gathered)
+	r, e := x.begin(t, requester.Gathered)
 	if err := r.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +268,7 @@ func (x *crashWorld) killLater(t *testing.T, name string, when func(*testnet.Der
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, code := x.outcome(again)
+	o, code := x.outcome(t, again)
 	x.check(t, "provider, "+name, o, code)
 	if o.Outcome != "claimed" {
 		t.Errorf("the providers were left alone and the job ended %q", o.Outcome)
