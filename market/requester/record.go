@@ -42,8 +42,8 @@ type lotRecord struct {
 	Offer       market.Offer         `json:"offer"`
 	Shards      []uint32             `json:"shards"`
 	PriceUNTX   uint64               `json:"price_untx"`
-	Request     market.QuoteRequest  `json:"request"`
-	Quote       []byte               `json:"quote,omitempty"` // signed
+	Request     market.QuoteRequest  `json:"request,omitzero"` // zero: not asked
+	Quote       []byte               `json:"quote,omitempty"`  // signed
 	Reservation market.ReservationID `json:"reservation"`
 
 	Result   []byte `json:"result,omitempty"`   // signed; its outputs are here if it is good
