@@ -37,9 +37,9 @@ func kinds() []kind {
 	return []kind{
 		{market.ErrJobFile, exitUsage, "each line above names the key to change"},
 		{requester.ErrNotFound, exitNotFound, "tally status lists the jobs"},
-		{requester.ErrNoOffers, exitNetwork, "tally plan FILE says which offers there are and why they do not match"},
+		{requester.ErrNotEnough, exitFunds, "nothing was locked; tally wallet balance shows what there is, tally plan FILE what the job costs"},
+		{requester.ErrNoOffers, exitNetwork, "nothing was locked; tally plan FILE says which offers there are and why they do not match"},
 		{market.ErrNoMatch, exitNetwork, "tally plan FILE says which offers there are and what would make them match"},
-		{requester.ErrNotEnough, exitFunds, "nothing was locked; tally wallet balance shows what there is"},
 		{requester.ErrDeclined, exitWallet, "nothing was locked"},
 		{requester.ErrRefused, exitWallet, "nothing was locked; run it again to try other providers"},
 		{requester.ErrLockExpired, exitRejected, "nothing was locked; run it again"},
