@@ -84,8 +84,14 @@ func (a *app) withBuyer(ctx context.Context, listen string, f func(context.Conte
 		out, err = f(ctx, b)
 		return err
 	})
-	if out.ID == "" {
+	switch stopped := errors.Is(ran, context.Canceled); {
+	case out.ID == "" && stopped:
+		return fail(exitCancelled, errInterrupted, "nothing was locked")
+	case out.ID == "":
 		return ran
+	case stopped && !out.Done:
+		ran = fail(exitCancelled, fmt.Errorf("%w: job %s is %s, and nothing is lost", errInterrupted, out.ID, out.Phase),
+			"tally run --resume %s goes on with it; do so soon: its providers go on meanwhile", out.ID)
 	}
 	return errors.Join(ran, a.print(out, func(w io.Writer) { printOutcome(w, out, false) }))
 }
@@ -99,7 +105,10 @@ func (a *app) confirm(p market.Plan, yes bool) error {
 		return planned(p)
 	}
 	fmt.Fprintf(a.stderr, "Lock %s NTX? [y/N] ", market.FormatNTX(p.TotalUNTX))
-	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	line, err := typed(func() (string, error) { return bufio.NewReader(os.Stdin).ReadString('\n') })
+	if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
+		a.note("")
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}

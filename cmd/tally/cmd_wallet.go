@@ -33,19 +33,31 @@ func (a *app) ask(twice bool) (string, error) {
 		return "", fail(exitWallet, errors.New("nobody is there to type the wallet's passphrase"),
 			"set TALLY_WALLET_PASSPHRASE, or write it to %s with mode 0600", a.path("passphrase"))
 	}
-	fmt.Fprint(a.stderr, "Wallet passphrase: ")
-	b, err := term.ReadPassword(int(os.Stdin.Fd()))
-	fmt.Fprintln(a.stderr)
+	pass, err := a.hidden("Wallet passphrase: ")
 	if err != nil || !twice {
-		return string(b), err
+		return pass, err
 	}
-	fmt.Fprint(a.stderr, "Once more: ")
-	again, err := term.ReadPassword(int(os.Stdin.Fd()))
-	fmt.Fprintln(a.stderr)
-	if err == nil && string(again) != string(b) {
+	again, err := a.hidden("Once more: ")
+	if err == nil && again != pass {
 		return "", fail(exitWallet, errors.New("the two passphrases differ"), "type the same one twice")
 	}
-	return string(b), err
+	return pass, err
+}
+
+// hidden asks for a line that the terminal does not show.
+func (a *app) hidden(question string) (string, error) {
+	fd := int(os.Stdin.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprint(a.stderr, question)
+	line, err := typed(func() (string, error) {
+		b, err := term.ReadPassword(fd)
+		return string(b), err
+	})
+	fmt.Fprintln(a.stderr)
+	return line, errors.Join(err, term.Restore(fd, before))
 }
 
 func walletCommand(a *app) *cobra.Command {

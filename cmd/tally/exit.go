@@ -62,6 +62,9 @@ func (a *app) report(err error) int {
 	return f.code
 }
 
+// errInterrupted is a person's or the system's wish that this process end.
+var errInterrupted = errors.New("interrupted")
+
 // classify finds the exit code and the hint that belong to err.
 func classify(err error) *failure {
 	var f *failure
@@ -69,7 +72,7 @@ func classify(err error) *failure {
 		return &failure{f.code, f.hint, err}
 	}
 	if errors.Is(err, context.Canceled) {
-		return &failure{exitCancelled, "nothing is lost: the same command, or tally run --resume JOB, goes on from here", err}
+		return &failure{exitCancelled, "nothing is lost: tally status shows what is under way", errInterrupted}
 	}
 	for _, k := range kinds() {
 		if errors.Is(err, k.is) {
