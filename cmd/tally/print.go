@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -70,7 +71,9 @@ func percent(bps uint16) string {
 
 func printOffers(w io.Writer, offers []market.Offer) {
 	rows := [][]string{{"PROVIDER", "NTX A SECOND", "SLOTS", "CPUS", "MEMORY MiB", "ISOLATION", "GPUS", "REGION"}}
-	for _, o := range offers {
+	for _, o := range slices.SortedFunc(slices.Values(offers), func(a, b market.Offer) int {
+		return cmp.Or(cmp.Compare(a.RateUNTX, b.RateUNTX), cmp.Compare(a.Peer, b.Peer))
+	}) {
 		rows = append(rows, []string{
 			o.Peer.String(), market.FormatNTX(o.RateUNTX), fmt.Sprint(o.Capacity.Slots), fmt.Sprintf("%.1f", float64(o.Capacity.MilliCPU)/1000),
 			fmt.Sprint(o.Capacity.MemoryMiB), oneLine(o.Isolation), gpuNames(o), oneLine(o.Region),
@@ -112,6 +115,14 @@ func span(shards []uint32) string {
 		i = j + 1
 	}
 	return strings.Join(parts, ",")
+}
+
+// shardsOf names shards.
+func shardsOf(shards []uint32) string {
+	if len(shards) == 1 {
+		return "shard " + span(shards)
+	}
+	return "shards " + span(shards)
 }
 
 func printJobs(w io.Writer, all []requester.Outcome) {
@@ -202,7 +213,7 @@ func transactions(lots []requester.LotOutcome) (rows [][]string) {
 		}
 		for _, id := range order {
 			slices.Sort(shards[id])
-			rows = append(rows, []string{step.name, id.String() + "  shards " + span(shards[id])})
+			rows = append(rows, []string{step.name, id.String() + "  " + shardsOf(shards[id])})
 		}
 	}
 	return rows
@@ -216,7 +227,7 @@ func printReceipts(w io.Writer, all []requester.SignedReceipt) {
 			verdict = "not accepted: " + oneLine(r.Receipt.Sentence)
 		}
 		columns(w,
-			[]string{"shards " + span(r.Shards), verdict},
+			[]string{shardsOf(r.Shards), verdict},
 			[]string{"  provider", r.Result.Provider.String()},
 			[]string{"  requester", r.Receipt.Requester.String()},
 			[]string{"  outputs", r.Result.Root.String()},
