@@ -25,7 +25,7 @@ const (
 	benchSeconds  = 60.0 // of training that a round lasts at least
 	benchMargin   = 1.3  // aimed higher: the trial may have been slow
 	benchTrial    = 200  // epochs
-	benchMost     = 250  // seconds of training, both sides together, that a round is meant to last at most
+	benchMost     = 220  // seconds of training, both sides together, that a round is meant to last at most
 	benchTries    = 3    // until the rounds are long enough
 	benchPatience = 10 * time.Minute
 )

@@ -57,7 +57,15 @@ func measures(rounds []round, info executor.Info, torch string) (ms []Measure) {
 	add(seconds("loop/seconds_to_first_step", func(r round) float64 { return r.market.toFirst() }).
 		against(of(func(r round) float64 { return r.gloo.toFirst() }), source))
 	for _, p := range startPhases {
-		add(seconds("loop/seconds_to_first_step/"+string(p), func(r round) float64 { s, _ := r.market.until(p); return s }))
+		all := true // rounds entered it
+		m := seconds("loop/seconds_to_first_step/"+string(p), func(r round) float64 {
+			s, ok := r.market.until(p)
+			all = all && ok
+			return s
+		})
+		if all {
+			add(m)
+		}
 	}
 	add(seconds("loop/seconds_to_first_step/first_step", marketRoundFirst))
 	add(seconds("loop/paid_after_last_step", func(r round) float64 { return r.market.paid.Sub(r.market.last()).Seconds() }))

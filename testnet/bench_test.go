@@ -86,6 +86,9 @@ func TestMeasuresAreMedians(t *testing.T) {
 			t.Errorf("%s: anchor of %q", name, *m.AnchorSource)
 		}
 	}
+	if m, ok := found["loop/seconds_to_first_step/locked"]; ok {
+		t.Errorf("a phase that was never entered took %v s", m.Value)
+	}
 	b, err := json.Marshal(found["loop/market_overhead"])
 	if err != nil || !bytes.Contains(b, []byte(`"anchor":null`)) {
 		t.Errorf("%s, %v", b, err)
@@ -98,9 +101,9 @@ func TestEnoughEpochs(t *testing.T) {
 		market, gloo float64 // seconds of 10 epochs
 		want         int
 	}{
-		{"the faster side decides", 10, 20, 78},
-		{"whichever it is", 20, 10, 78},
-		{"but not for hours", 100, 1, 25},
+		{"the faster side decides", 20, 25, 39},
+		{"whichever it is", 25, 20, 39},
+		{"but not for hours", 100, 1, 22},
 		{"and the market's side is long enough in any case", 1, 100, 780},
 	} {
 		got, err := enough(ranRound(c.market, c.gloo), 10)
