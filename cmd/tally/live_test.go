@@ -342,11 +342,14 @@ func (s *street) freed(t *testing.T, file, results string) (run *testnet.Run, id
 	return nil, ""
 }
 
-// wholeJob runs a job to its end and looks at it from another terminal meanwhile.
+// wholeJob looks at a job from another terminal while it runs, lets it end, and looks again.
 func (s *street) wholeJob(t *testing.T) {
 	home := s.Requester.Home
 	results := filepath.Join(t.TempDir(), "out")
-	file := s.job(t, map[string]string{"run": "echo counted; sleep 8; echo 1 > $OUTPUT_DIR/n", "budget": "{max_ntx: 0.03}"})
+	file := s.job(t, map[string]string{
+		"run": "echo counted; until test -e $OUTPUT_DIR/go; do sleep 0.2; done", "budget": "{max_ntx: 0.18}",
+		"timeouts": "{match: 10s, start: 20s, run: 180s, collect: 10s}",
+	})
 	run, id := s.freed(t, file, results)
 	s.run(t, home, "", nil, "status", id).wants(t, exitNotFinished, "tally run is at work on it", "open")
 	s.run(t, home, "", nil, "status").wants(t, 0, id)
@@ -354,6 +357,13 @@ func (s *street) wholeJob(t *testing.T) {
 	s.run(t, home, "", nil, "results", id).wants(t, exitNotFinished, "at work")
 	s.run(t, home, "", nil, "receipt", id).wants(t, exitNotFinished, "no receipts yet")
 	s.run(t, home, "", nil, "run", "-y", s.job(t, nil)).wants(t, exitConfig, "another tally works in")
+	dirs, err := filepath.Glob(filepath.Join(s.Providers[0].Home, "jobs", "*", "shard-0", "out"))
+	if err != nil || len(dirs) != 1 {
+		t.Fatalf("the program runs in %v: %v", dirs, err)
+	}
+	if err := os.WriteFile(filepath.Join(dirs[0], "go"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	out, code, err := run.Outcome(t.Context())
 	if err != nil || code != 0 || out.Outcome != "approved" || out.Lots[0].Provider != s.Providers[0].Peer {
 		t.Fatalf("%d %+v %v", code, out, err)
@@ -366,12 +376,12 @@ func (s *street) wholeJob(t *testing.T) {
 			t.Errorf("%+v is not %+v: %v", same, out, err)
 		}
 		s.run(t, home, "", nil, "refund", id).wants(t, 0, "settled")
-		s.run(t, home, "", nil, "status", id).wants(t, 0, "settled", "approved", "0.03")
-		s.run(t, home, "", nil, "receipt", id).wants(t, 0, "accepted, 0.03 NTX", "they hold")
+		s.run(t, home, "", nil, "status", id).wants(t, 0, "settled", "approved", "0.18")
+		s.run(t, home, "", nil, "receipt", id).wants(t, 0, "accepted, 0.18 NTX", "they hold")
 		s.run(t, home, "", nil, "logs", id).wants(t, exitNotFound, "no logs any more")
 		if a := s.run(t, home, "", nil, "results", id); strings.TrimSpace(a.out) != results {
 			t.Errorf("results in %s, not %s", a.out, results)
 		}
-		s.run(t, s.Providers[0].Home, "", nil, "provider", "status").wants(t, 0, "approved", "0.03", "together")
+		s.run(t, s.Providers[0].Home, "", nil, "provider", "status").wants(t, 0, "approved", "0.18", "together")
 	})
 }
