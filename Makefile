@@ -53,7 +53,7 @@ fmt: ## format Go (gofumpt) and Aiken
 	@$(GOFILES) | xargs $(TOOL) gofumpt -w
 
 .PHONY: lint
-lint: ## vet, staticcheck, gofumpt
+lint: cross ## vet, staticcheck, gofumpt, and a build for other systems
 	@out=$$($(GOFILES) | xargs $(TOOL) gofumpt -l); test -z "$$out" || { echo "not formatted (make fmt):"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
@@ -62,3 +62,8 @@ lint: ## vet, staticcheck, gofumpt
 .PHONY: bench-loop
 bench-loop: setup build ## time the whole loop against plain torch + Gloo; writes bench/loop.json
 	@bin/tally demo bench --out bench/loop.json
+
+.PHONY: cross
+cross: ## tally builds for requesters' laptops: macOS and Windows, without cgo
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/tally
+	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/tally
