@@ -34,7 +34,8 @@ type Process struct {
 	out  *lines
 	errs *lines
 	done chan struct{}
-	err  error
+	code int   // exit code; −1: a signal ended it
+	err  error // why it was not the program that ended it
 }
 
 // Spec says what to run.
@@ -74,7 +75,7 @@ func StartProcess(s Spec) (*Process, error) {
 
 // run starts the program and waits for it on one thread: when the thread that started a child ends, the kernel takes
 // its parent for dead.
-func (p *Process) run(out, errs io.Reader, log io.WriteCloser, started chan<- error) {
+func (p *Process) run(out, errs io.ReadCloser, log io.WriteCloser, started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := p.cmd.Start(); err != nil {
@@ -86,8 +87,18 @@ func (p *Process) run(out, errs io.Reader, log io.WriteCloser, started chan<- er
 	wg.Add(2)
 	go func() { defer wg.Done(); p.out.read(out, nil) }()
 	go func() { defer wg.Done(); p.errs.read(errs, log) }()
+	// What the program started and left behind ends with it; it may hold the pipes open, too.
+	p.code = -1
+	state, err := p.cmd.Process.Wait()
+	killLeft(p.PID())
 	wg.Wait()
-	p.err = errors.Join(p.cmd.Wait(), log.Close())
+	if err == nil {
+		p.code = state.ExitCode()
+	}
+	if p.code < 0 && err == nil {
+		err = errors.New(state.String())
+	}
+	p.err = errors.Join(err, out.Close(), errs.Close(), log.Close())
 	close(p.done)
 }
 
@@ -104,8 +115,8 @@ func (p *Process) Wait(ctx context.Context) (int, error) {
 	case <-ctx.Done():
 		return 0, fmt.Errorf("waiting for %s: %w", p.Name, context.Cause(ctx))
 	}
-	if code := p.cmd.ProcessState.ExitCode(); code >= 0 {
-		return code, nil
+	if p.code >= 0 {
+		return p.code, nil
 	}
 	return 0, fmt.Errorf("%s: %w: %w", p.Name, ErrProcess, p.err)
 }

@@ -21,3 +21,6 @@ func ownGroup() *syscall.SysProcAttr {
 func killGroup(pid int) error { return syscall.Kill(-pid, syscall.SIGKILL) }
 
 func terminate(p *os.Process) error { return p.Signal(syscall.SIGTERM) }
+
+// killLeft kills what an ended process left in its group; mostly there is nobody.
+func killLeft(pid int) { _ = killGroup(pid) }
