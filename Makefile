@@ -38,7 +38,7 @@ race: setup build ## the tests of everything concurrent, under the race detector
 
 .PHONY: crash
 crash: setup build ## SIGKILL requester and provider in each phase, restart, print outcome and balances
-	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 60m -tags crash -v -run Crash ./testnet/...
+	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 60m -tags crash -v -run Crash ./testnet
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 20s each)
