@@ -177,9 +177,10 @@ func inspect(p *testnet.Participant) (seen, error) {
 			case tcp:
 				s.tcp[inode] = row
 			case kernel[inode]: // netlink: only the kernel is at the other end
-			case unconnected(p.Process.PID(), fd.Name()): // TCP's tables leave out sockets that are closed, or not yet open
 			default:
-				s.other = append(s.other, to)
+				if d := describe(p.Process.PID(), fd.Name()); d != "" {
+					s.other = append(s.other, to+" "+d)
+				}
 			}
 			continue
 		}
@@ -191,28 +192,43 @@ func inspect(p *testnet.Participant) (seen, error) {
 	return s, s.mapped(proc)
 }
 
-// unconnected says whether a file descriptor of another process is a TCP socket with nobody at its other end.
-func unconnected(pid int, fd string) bool {
+// describe looks at a socket of another process that no table of its network's has; "": it is a TCP socket with nobody
+// at its other end, or one that a container connected, in whose network such a socket is, or gone.
+func describe(pid int, fd string) string {
 	n, err := strconv.Atoi(fd)
 	if err != nil {
-		return false
+		return err.Error()
 	}
 	process, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return false
+		return err.Error()
 	}
 	defer unix.Close(process)
 	socket, err := unix.PidfdGetfd(process, n, 0)
+	if errors.Is(err, unix.EBADF) {
+		return "" // closed since
+	}
 	if err != nil {
-		return errors.Is(err, unix.EBADF) // closed since
+		return err.Error()
 	}
 	defer unix.Close(socket)
-	kind, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_PROTOCOL)
-	if err != nil || kind != unix.IPPROTO_TCP {
-		return false
+	domain, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil {
+		return err.Error()
 	}
-	_, err = unix.Getpeername(socket)
-	return errors.Is(err, unix.ENOTCONN)
+	protocol, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	if err != nil {
+		return err.Error()
+	}
+	own, err := unix.Getsockname(socket)
+	peer, peerErr := unix.Getpeername(socket)
+	if protocol == unix.IPPROTO_TCP && errors.Is(peerErr, unix.ENOTCONN) {
+		return ""
+	}
+	if u, ok := own.(*unix.SockaddrUnix); ok && strings.HasSuffix(u.Name, "/agent.sock") {
+		return ""
+	}
+	return fmt.Sprintf("domain %d, protocol %d, own name %+v %v, peer %+v %v", domain, protocol, own, err, peer, peerErr)
 }
 
 // common says whether everybody may have it open: devices without memory, the kernel's own objects without content, and
