@@ -26,8 +26,16 @@ func (s *shard) together(ctx context.Context) (outcome, error) {
 	defer wg.Wait()
 	defer stop(nil)
 	wg.Go(func() { stop(s.awaitLate(work)) })
-	for pause := time.Second; ; pause = min(2*pause, 10*time.Second) {
-		out, err := s.attempt(work)
+	before, err := s.find(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	for again := before != nil; ; again = true {
+		epoch, err := s.round(work, again)
+		if err != nil {
+			return outcome{}, errors.Join(context.Cause(work), s.discard(ctx))
+		}
+		out, err := s.attempt(work, epoch)
 		if err == nil {
 			return out, nil
 		}
@@ -39,10 +47,19 @@ func (s *shard) together(ctx context.Context) (outcome, error) {
 		}
 		s.at(market.PhaseStarting, nil)
 		s.j.d.Log.Warn("provider: the collective broke, starting over", "job", s.j.id, "shard", s.index, "error", err)
-		if sleep(work, pause) != nil {
-			return out, errors.Join(context.Cause(work), s.discard(ctx))
-		}
 	}
+}
+
+// round is the epoch to join next. The first is 0, at once. When a collective broke, its ranks notice at different
+// times, and one that joined at once would meet others that still hold on to the old group: so everybody comes again
+// at the same time, the next full round of the clock, which is the epoch too. Who misses one takes the next.
+func (s *shard) round(ctx context.Context, again bool) (epoch uint64, err error) {
+	if !again {
+		return 0, nil
+	}
+	round := s.j.d.cfg.Round
+	next := time.Now().Truncate(round).Add(round)
+	return uint64(next.UnixMilli() / round.Milliseconds()), sleep(ctx, time.Until(next))
 }
 
 // awaitLate is errLate when the result is due, or ctx's error.
@@ -80,7 +97,7 @@ func (s *shard) resume(ctx context.Context) (outcome, bool, error) {
 
 // attempt runs the container once, with its side of the collective. ErrLostPeer: the collective broke because of
 // another machine, and the container is of no use any more.
-func (s *shard) attempt(ctx context.Context) (out outcome, err error) {
+func (s *shard) attempt(ctx context.Context, epoch uint64) (out outcome, err error) {
 	// A container of an earlier attempt talks to a socket that is gone: it starts over.
 	if err := s.discard(ctx); err != nil {
 		return out, err
@@ -88,7 +105,7 @@ func (s *shard) attempt(ctx context.Context) (out outcome, err error) {
 	if err := s.makeDirs(true); err != nil {
 		return out, err
 	}
-	session, err := s.open()
+	session, err := s.open(epoch)
 	if err != nil {
 		return out, err
 	}
@@ -142,12 +159,15 @@ func (s *shard) serve(ctx context.Context, h executor.Handle, session Session) (
 }
 
 // open makes the shard's side of the collective.
-func (s *shard) open() (Session, error) {
+func (s *shard) open(epoch uint64) (Session, error) {
 	peers, err := ranks(s.j.terms)
 	if err != nil {
 		return nil, err
 	}
-	spec := SessionSpec{Job: s.j.id, Name: s.j.terms.Name, SocketDir: s.socketDir(), Peers: peers}
+	spec := SessionSpec{Job: s.j.id, Name: s.j.terms.Name, SocketDir: s.socketDir(), Peers: peers, Epoch: epoch}
+	if epoch != 0 {
+		spec.JoinWithin = s.j.d.cfg.Round * 3 / 5 // and be free for the next round
+	}
 	for rank, index := range s.j.terms.Ring {
 		if index == s.index {
 			spec.Rank = rank

@@ -27,6 +27,7 @@ type Config struct {
 	QuoteLife   time.Duration // a quote holds capacity and bond for so long
 	MaxLockTime time.Duration // the longest time after a quote that an opening may stay valid
 	MaxQuotes   int           // that one requester may hold at a time without an opening
+	Round       time.Duration // a broken collective meets again at full rounds of the clock: the same for all providers
 	Margin      time.Duration // what a block may take to be seen, and not to be undone any more
 	Validity    time.Duration // of our own transactions
 	Policy      escrow.Policy
@@ -47,6 +48,7 @@ func (c Config) Defaults() Config {
 	def(&c.QuoteLife, time.Minute)
 	def(&c.MaxLockTime, 10*time.Minute)
 	def(&c.Validity, 5*time.Minute)
+	def(&c.Round, 20*time.Second)
 	def(&c.Margin, 30*time.Second)
 	if c.MaxQuotes == 0 {
 		c.MaxQuotes = 4

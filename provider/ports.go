@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -63,6 +64,9 @@ type SessionSpec struct {
 	Peers     []peer.AddrInfo // by rank
 	Rank      int
 	SocketDir string // what the container mounts
+
+	Epoch      uint64        // which attempt: equal on all ranks that are to meet
+	JoinWithin time.Duration // how long to wait for the others; 0: the collective's own default
 }
 
 // Session is one shard's membership in a collective.

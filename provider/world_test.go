@@ -112,6 +112,7 @@ func newWorld(t *testing.T) *world {
 	w.db.SetMaxOpenConns(1)
 	t.Cleanup(func() { w.must(w.db.Close()) })
 	w.cfg = Config{
+		Round:    50 * time.Millisecond,
 		RateUNTX: 10_000, Capacity: market.Capacity{Slots: 2, Resources: market.Resources{MilliCPU: 4000, MemoryMiB: 4096, DiskMiB: 4096}},
 		OS: "linux", Arch: "amd64", Images: []market.ImageDigest{image}, Addrs: func() []string { return []string{"/ip4/127.0.0.1/tcp/4001"} },
 		Policy: policy, QuoteLife: time.Minute, MaxLockTime: 2 * time.Minute,

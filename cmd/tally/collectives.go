@@ -29,9 +29,9 @@ func (c collectives) Open(spec provider.SessionSpec) (provider.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	view := collective.View{Peers: spec.Peers, Rank: spec.Rank}
+	view := collective.View{Peers: spec.Peers, Rank: spec.Rank, Epoch: spec.Epoch}
 	copy(view.Job[:], spec.Job[:])
-	return &session{c: c, gate: gate, view: view, ended: make(chan struct{})}, nil
+	return &session{c: c, gate: gate, view: view, join: collective.Options{Join: spec.JoinWithin}, ended: make(chan struct{})}, nil
 }
 
 // session is one shard's side of a collective.
@@ -39,6 +39,7 @@ type session struct {
 	c     collectives
 	gate  *collective.Gate
 	view  collective.View
+	join  collective.Options
 	ended chan struct{}
 	group atomic.Pointer[collective.Group] // once joined
 }
@@ -48,7 +49,7 @@ const goodbye = 2 * time.Second
 
 // Run implements provider.Session.
 func (s *session) Run(ctx context.Context) error {
-	group, err := s.c.service.Join(ctx, s.view, collective.Options{})
+	group, err := s.c.service.Join(ctx, s.view, s.join)
 	if err != nil {
 		return lost(err)
 	}
