@@ -242,6 +242,7 @@ func (p *party) sell(ctx context.Context, cfg provider.Config, engine *container
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.Run(ctx) })
 	g.Go(func() error { return p.actor(escrow.Provider, d.Facts).Run(ctx) })
+	g.Go(func() error { return p.tidy(ctx) })
 	err = g.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil // asked to stop
