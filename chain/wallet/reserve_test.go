@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
 	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/chaintest"
 )
 
 func open(t *testing.T, path string) *Reservations {
@@ -122,5 +124,45 @@ func TestCoins(t *testing.T) {
 	}
 	if coins, coll, err := r.Coins(ctx, all[2:4]); err != nil || coll != nil || len(coins) != 2 {
 		t.Errorf("no collateral: %v %v %v", coins, coll, err)
+	}
+}
+
+func TestConsolidation(t *testing.T) {
+	w := testWallet(t)
+	ntx, junk := chain.AssetID{Name: "ntx"}, chain.AssetID{Name: "junk"}
+	small := chain.Coins(1_500_000).With(ntx, 7)
+	stranger := coin(w, 90, small)
+	stranger.Address = chain.Enterprise(w.Network(), chain.KeyHash{1})
+	dated := coin(w, 91, small)
+	dated.Datum = []byte{0xd8, 0x79, 0x80}
+	apart := []chain.UTxO{
+		stranger, dated, coin(w, 92, small.With(junk, 1)), coin(w, 93, chain.Coins(1_500_000)),
+		coin(w, 94, chain.Coins(CollateralLovelace).With(ntx, 7)), coin(w, 95, chain.Coins(1_500_000).With(junk, 7)),
+	}
+	for n, want := range map[int]int{0: 0, 5: 0, 6: 6, 60: 60, 70: 60} {
+		free := slices.Clone(apart)
+		for i := range n {
+			free = append(free, coin(w, uint32(i), small))
+		}
+		d, worth := w.ConsolidationDraft(free, ntx, 3, 9)
+		if worth != (want > 0) || worth && len(d.Inputs) != want {
+			t.Errorf("of %d outputs %d are joined (%v), not %d", n, len(d.Inputs), worth, want)
+		}
+		for _, in := range d.Inputs {
+			if in.Ref.Index >= 90 {
+				t.Errorf("output %d is joined", in.Ref.Index)
+			}
+		}
+		if !worth {
+			continue
+		}
+		tx, err := chain.Balance(d, nil, w.Address(), nil, chaintest.Params(), chaintest.Clock(), w.Network())
+		if err != nil {
+			t.Fatalf("%d outputs: %v", n, err)
+		}
+		body, err := tx.Inspect()
+		if err != nil || len(body.Outputs) != 1 || body.Outputs[0].Address != w.Address() || body.Outputs[0].Value.Of(ntx) != 7*uint64(want) {
+			t.Errorf("%d outputs: %+v %v", n, body.Outputs, err)
+		}
 	}
 }

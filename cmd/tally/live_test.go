@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/wallet"
 	"github.com/tallycompute/tally/market/requester"
 	"github.com/tallycompute/tally/testnet"
 	"github.com/tallycompute/tally/testnet/images"
@@ -217,6 +218,7 @@ func TestLive(t *testing.T) {
 	if err := s.StartProviders(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	t.Run("small outputs", s.consolidates)
 	t.Run("nothing fits", func(t *testing.T) {
 		big := s.job(t, map[string]string{"resources": "{cpus: 8, memory_gib: 0.25}"})
 		s.unmoved(t, func() {
@@ -285,6 +287,47 @@ func TestLive(t *testing.T) {
 	})
 	t.Run("a provider breaks off", s.breaksOff)
 	t.Run("a job", s.wholeJob)
+}
+
+// consolidates sends a provider outputs as settlements leave them, and waits until it has joined them.
+func (s *street) consolidates(t *testing.T) {
+	p := s.Providers[1]
+	const n = 8
+	small := func() (count int, sum chain.Value) {
+		us, err := s.Node.UTxOs(t.Context(), p.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range us {
+			if u.Value.Of(s.Faucet.NTX()) > 0 && u.Value.Coin < wallet.CollateralLovelace {
+				count++
+			}
+			if sum, err = sum.Add(u.Value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return count, sum
+	}
+	_, before := small()
+	gift := testnet.Gift{To: p.Address}
+	for range n {
+		gift.Values = append(gift.Values, chain.Coins(1_200_000).With(s.Faucet.NTX(), 1_000_000))
+	}
+	if err := s.Faucet.Fund(t.Context(), s.Node, s.Contracts, []testnet.Gift{gift}); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		count, after := small()
+		if count == 0 && after.Of(s.Faucet.NTX()) == before.Of(s.Faucet.NTX())+n*1_000_000 {
+			if fee := before.Coin + n*1_200_000 - after.Coin; fee == 0 || fee > 400_000 {
+				t.Errorf("joining cost %d lovelace", fee)
+			}
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d small outputs are still there, of %+v in all", count, after)
+		}
+	}
 }
 
 // breaksOff kills a provider between its quote and its witness. Should the kill come too late, the job goes its way and

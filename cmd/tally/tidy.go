@@ -7,19 +7,12 @@ import (
 	"github.com/tallycompute/tally/chain"
 )
 
-// Every settlement pays a provider in an output of its own, with little more lovelace than the ledger's minimum: too
-// little to be a bond's input again. So many of them are joined into one coin.
-const (
-	tidyAt   = 6                         // outputs at least
-	tidyMost = 60                        // outputs at most, to fit a transaction
-	tidyBig  = chain.Lovelace(5_000_000) // what holds more needs no joining
-)
-
-// tidy joins small outputs whenever there are enough of them, until ctx ends.
+// tidy joins small outputs whenever there are enough of them, until ctx ends: they come from settlements, and only a
+// larger coin can put up a bond again.
 func (p *party) tidy(ctx context.Context) error {
 	for {
 		changed := p.book.Changed()
-		if err := p.join(ctx); err != nil && ctx.Err() == nil {
+		if err := p.consolidate(ctx); err != nil && ctx.Err() == nil {
 			p.app.logger.Warn("wallet: cannot join small outputs", "error", err)
 		}
 		select {
@@ -30,9 +23,9 @@ func (p *party) tidy(ctx context.Context) error {
 	}
 }
 
-// join is one payment of the wallet to itself. What it spends is reserved until it has expired, so the same outputs
-// are not joined twice.
-func (p *party) join(ctx context.Context) error {
+// consolidate is one payment of the wallet to itself. What it spends is reserved until it has expired, so the same
+// outputs are not joined twice.
+func (p *party) consolidate(ctx context.Context) error {
 	all, err := p.book.Coins(ctx)
 	if err != nil {
 		return err
@@ -41,24 +34,20 @@ func (p *party) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var d chain.Draft
-	for _, u := range free {
-		if u.Value.Coin < tidyBig && u.Value.Of(p.contracts.Params.NTX) > 0 && u.Datum == nil && u.Script == nil && len(d.Inputs) < tidyMost {
-			d.Inputs = append(d.Inputs, chain.Input{UTxO: u})
-		}
-	}
-	if len(d.Inputs) < tidyAt {
-		return nil
-	}
 	clock, err := p.node.Clock(ctx)
 	if err != nil {
 		return err
 	}
-	d.From = p.book.Tip()
-	if d.Until, err = clock.TimeToSlot(clock.SlotToTime(d.From) + chain.Time(p.net.LockMS)); err != nil {
+	from := p.book.Tip()
+	until, err := clock.TimeToSlot(clock.SlotToTime(from) + chain.Time(p.net.LockMS))
+	if err != nil {
 		return err
 	}
-	tx, err := p.purse.Pay(ctx, d, "join")
+	d, worth := p.wallet.ConsolidationDraft(free, p.contracts.Params.NTX, from, until)
+	if !worth {
+		return nil
+	}
+	tx, err := p.purse.Pay(ctx, d, "consolidate")
 	if err != nil {
 		return err
 	}
