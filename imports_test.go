@@ -28,7 +28,7 @@ func row(pkg string) int {
 		return 3
 	case "provider", "market/requester":
 		return 4
-	case "testnet/images":
+	case "testnet/images", "testnet/measure":
 		return 5
 	case "testnet":
 		return 6

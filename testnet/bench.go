@@ -15,6 +15,7 @@ import (
 	"github.com/tallycompute/tally/executor/container"
 	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/testnet/images"
+	"github.com/tallycompute/tally/testnet/measure"
 )
 
 // ErrBench is a measurement that is worth nothing.
@@ -85,7 +86,7 @@ func Bench(ctx context.Context, cfg BenchConfig) (err error) {
 		return err
 	}
 	ms := measures(rounds, b.info, b.torch)
-	if err := writeMeasures(cfg.Out, ms); err != nil {
+	if err := measure.Write(cfg.Out, ms); err != nil {
 		return err
 	}
 	b.say.line("%s is written", cfg.Out)

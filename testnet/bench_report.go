@@ -1,34 +1,13 @@
 package testnet
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/tallycompute/tally/executor"
 	"github.com/tallycompute/tally/market/requester"
+	"github.com/tallycompute/tally/testnet/measure"
 )
-
-// Measure is a line of what a benchmark leaves. Anchor is the same of the public alternative, measured in the same run;
-// Ratio of two times is Anchor divided by Value: above 1, ours is faster.
-type Measure struct {
-	Name         string   `json:"name"`
-	Value        float64  `json:"value"`
-	Unit         string   `json:"unit"`
-	Anchor       *float64 `json:"anchor"`
-	AnchorSource *string  `json:"anchor_source"`
-	Ratio        *float64 `json:"ratio"`
-}
-
-// against gives a measured time its anchor.
-func (m Measure) against(anchor float64, source string) Measure {
-	ratio := anchor / m.Value
-	m.Anchor, m.AnchorSource, m.Ratio = &anchor, &source, &ratio
-	return m
-}
 
 // startPhases are a job's phases until a program runs.
 var startPhases = []requester.Phase{
@@ -37,25 +16,27 @@ var startPhases = []requester.Phase{
 }
 
 // measures are the medians of the rounds, and each round's training.
-func measures(rounds []round, info executor.Info, torch string) (ms []Measure) {
+func measures(rounds []round, info executor.Info, torch string) (ms []measure.Measure) {
 	source := fmt.Sprintf("torch %s: torch.distributed all_reduce of one flat gradient over Gloo, the same containers on a Docker bridge, the same run", torch)
 	of := func(f func(round) float64) float64 { return medianOf(rounds, f) }
-	add := func(m Measure) { ms = append(ms, m) }
-	seconds := func(name string, f func(round) float64) Measure { return Measure{Name: name, Value: of(f), Unit: "s"} }
+	add := func(m measure.Measure) { ms = append(ms, m) }
+	seconds := func(name string, f func(round) float64) measure.Measure {
+		return measure.Measure{Name: name, Value: of(f), Unit: "s"}
+	}
 
 	ours, theirs := func(r round) float64 { return r.market.training() }, func(r round) float64 { return r.gloo.training() }
-	add(seconds("loop/training_seconds", ours).against(of(theirs), source))
+	add(seconds("loop/training_seconds", ours).AgainstTime(of(theirs), source))
 	perStep := func(t trained) float64 { return 1000 * t.training() / float64(t.steps()-1) }
-	add(Measure{Name: "loop/step_milliseconds", Value: of(func(r round) float64 { return perStep(r.market.trained) }), Unit: "ms"}.
-		against(of(func(r round) float64 { return perStep(r.gloo.trained) }), source))
-	add(Measure{Name: "loop/market_overhead", Value: of(ours) / of(theirs), Unit: "times"})
+	add(measure.Measure{Name: "loop/step_milliseconds", Value: of(func(r round) float64 { return perStep(r.market.trained) }), Unit: "ms"}.
+		AgainstTime(of(func(r round) float64 { return perStep(r.gloo.trained) }), source))
+	add(measure.Measure{Name: "loop/market_overhead", Value: of(ours) / of(theirs), Unit: "times"})
 	for i, r := range rounds {
-		add(Measure{Name: fmt.Sprintf("loop/training_seconds/round_%d", i+1), Value: ours(r), Unit: "s"}.against(theirs(r), source))
+		add(measure.Measure{Name: fmt.Sprintf("loop/training_seconds/round_%d", i+1), Value: ours(r), Unit: "s"}.AgainstTime(theirs(r), source))
 	}
-	add(Measure{Name: "loop/steps", Value: float64(rounds[0].market.steps()), Unit: "steps"})
+	add(measure.Measure{Name: "loop/steps", Value: float64(rounds[0].market.steps()), Unit: "steps"})
 
 	add(seconds("loop/seconds_to_first_step", func(r round) float64 { return r.market.toFirst() }).
-		against(of(func(r round) float64 { return r.gloo.toFirst() }), source))
+		AgainstTime(of(func(r round) float64 { return r.gloo.toFirst() }), source))
 	for _, p := range startPhases {
 		all := true // rounds entered it
 		m := seconds("loop/seconds_to_first_step/"+string(p), func(r round) float64 {
@@ -79,10 +60,10 @@ func measures(rounds []round, info executor.Info, torch string) (ms []Measure) {
 		{"loop/requester_locked_per_shard", func(f Figures) float64 { return float64(f.RequesterLockedPerShard) }},
 		{"loop/provider_locked_per_shard", func(f Figures) float64 { return float64(f.ProviderLockedPerShard) }},
 	} {
-		add(Measure{Name: m.name, Value: of(func(r round) float64 { return m.of(r.market.figures) }) / 1e6, Unit: "ADA"})
+		add(measure.Measure{Name: m.name, Value: of(func(r round) float64 { return m.of(r.market.figures) }) / 1e6, Unit: "ADA"})
 	}
-	add(Measure{Name: "machine/cores", Value: float64(info.CPUs), Unit: "cores"})
-	add(Measure{Name: "machine/memory", Value: float64(info.MemoryBytes) / (1 << 30), Unit: "GiB"})
+	add(measure.Measure{Name: "machine/cores", Value: float64(info.CPUs), Unit: "cores"})
+	add(measure.Measure{Name: "machine/memory", Value: float64(info.MemoryBytes) / (1 << 30), Unit: "GiB"})
 	return ms
 }
 
@@ -108,32 +89,12 @@ func medianOf(rounds []round, f func(round) float64) float64 {
 	return (all[(n-1)/2] + all[n/2]) / 2
 }
 
-func writeMeasures(path string, ms []Measure) error {
-	text, err := json.MarshalIndent(ms, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("writing the results: %w", err)
-	}
-	return writeFile(path, append(text, '\n'), 0o644)
-}
-
 // table prints the results for people.
-func (b *bench) table(ms []Measure, rounds []round, epochs int) error {
+func (b *bench) table(ms []measure.Measure, rounds []round, epochs int) error {
 	if b.cfg.Table == nil {
 		return nil
 	}
-	t := tabwriter.NewWriter(b.cfg.Table, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tVALUE\tUNIT\tANCHOR\tRATIO")
-	for _, m := range ms {
-		anchor, ratio := "-", "-"
-		if m.Anchor != nil {
-			anchor, ratio = fmt.Sprintf("%.3f", *m.Anchor), fmt.Sprintf("%.2f", *m.Ratio)
-		}
-		fmt.Fprintf(t, "%s\t%.3f\t%s\t%s\t%s\n", m.Name, m.Value, m.Unit, anchor, ratio)
-	}
-	if err := t.Flush(); err != nil {
+	if err := measure.Table(b.cfg.Table, ms); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(b.cfg.Table, `

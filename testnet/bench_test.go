@@ -18,6 +18,7 @@ import (
 	"github.com/tallycompute/tally/executor"
 	"github.com/tallycompute/tally/executor/container"
 	"github.com/tallycompute/tally/market/requester"
+	"github.com/tallycompute/tally/testnet/measure"
 )
 
 // ran is a training of two ranks: its first step ends so many seconds after it was asked for, its last so many later.
@@ -43,7 +44,7 @@ func ranRound(market, gloo float64) round {
 
 func TestMeasuresAreMedians(t *testing.T) {
 	rounds := []round{ranRound(100, 50), ranRound(300, 75), ranRound(200, 70)}
-	found := map[string]Measure{}
+	found := map[string]measure.Measure{}
 	for _, m := range measures(rounds, executor.Info{CPUs: 2, MemoryBytes: 8 << 30}, "1.13") {
 		if _, twice := found[m.Name]; twice {
 			t.Errorf("%s is there twice", m.Name)
