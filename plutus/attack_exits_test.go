@@ -12,8 +12,8 @@ func commitAttacks() attacks {
 		{"nobody's signature", "commit.signer", nobodySigns},
 		{"the requester's signature", "commit.signer", func(w *world, d *chain.Draft) { d.Signers = []chain.KeyHash{w.requester.Hash} }},
 		{"another provider's signature", "commit.signer", func(w *world, d *chain.Draft) { d.Signers = []chain.KeyHash{w.providers[1].Hash} }},
-		{"a slot too late", "commit.time", func(_ *world, d *chain.Draft) { d.From, d.Until = 8500, 9001 }},
-		{"claim time from another range", "commit.lot", func(_ *world, d *chain.Draft) { d.From, d.Until = 8500, 9000 }},
+		{"a slot too late", "commit.time", func(w *world, d *chain.Draft) { w.ends(d, w.commitBy+1) }},
+		{"claim time from another range", "commit.lot", func(w *world, d *chain.Draft) { w.ends(d, w.commitBy) }},
 		{"claim time a second early", "commit.lot", func(w *world, d *chain.Draft) { recommit(w, d, [32]byte{9}, -1000) }},
 		{"another root than the redeemer's", "commit.lot", func(w *world, d *chain.Draft) { recommit(w, d, [32]byte{8}, 0) }},
 		{"a long root", "commit.root", func(w *world, d *chain.Draft) { rootOf(w, d, 33) }},
@@ -28,7 +28,7 @@ func commitAttacks() attacks {
 		{"a reference script", "commit.lot", output(0, func(o *chain.Output) { o.Script = chaintest.Accepts(1); o.Value.Coin += 3_000_000 })},
 		{"the open datum stays", "commit.lot", func(_ *world, d *chain.Draft) { d.Outputs[0].Datum = d.Inputs[0].Datum }},
 		{"another provider in the datum", "commit.lot", func(w *world, d *chain.Draft) {
-			l := Lot{State: Committed, Provider: w.addresses[1], Root: [32]byte{9}, ClaimAt: ClaimAt(w.terms, d.Until, chaintest.Clock())}
+			l := Lot{State: Committed, Provider: w.addresses[1], Root: [32]byte{9}, ClaimAt: ClaimAt(w.terms, d.Until, w.clock)}
 			d.Outputs[0].Datum, _ = l.datum()
 		}},
 		{"no lot among the outputs", "commit.lovelace", func(_ *world, d *chain.Draft) { d.Outputs = nil }},
@@ -76,7 +76,7 @@ func approveAttacks() attacks {
 		attack{"a datum on a payout", "approve.payout", output(0, func(o *chain.Output) { o.Datum = raw(integer(0)) })},
 		attack{"a script on a payout", "approve.payout", output(0, func(o *chain.Output) { o.Script = chaintest.Accepts(1) })},
 		attack{"another asset in a payout", "approve.payout", func(w *world, d *chain.Draft) {
-			x := chain.AssetID{Policy: chain.ScriptHash{1}, Name: "dust"}
+			x := chain.AssetID{Policy: chain.HashScript(chaintest.Accepts(5)), Name: "dust"}
 			w.give(d, x)
 			d.Outputs[0].Value = d.Outputs[0].Value.With(x, 1)
 		}},
@@ -101,7 +101,7 @@ func claimAttacks() attacks {
 	return attacks{(*world).claim, func(w *world) chaintest.Actor { return w.providers[0] }, append(settling("claim"),
 		attack{"nobody's signature", "claim.signer", nobodySigns},
 		attack{"the requester's signature", "claim.signer", func(w *world, d *chain.Draft) { d.Signers = []chain.KeyHash{w.requester.Hash} }},
-		attack{"a slot too early", "claim.time", func(_ *world, d *chain.Draft) { d.From, d.Until = 9499, 9600 }},
+		attack{"a slot too early", "claim.time", func(w *world, d *chain.Draft) { d.From, d.Until = w.moments.claim-1, w.moments.claim+100 }},
 		attack{"one NTX short", "claim.payout", output(0, more(-1))},
 		attack{"one NTX more", "claim.payout", output(0, more(1))},
 		attack{"one lot's payout for three", "claim.payout", func(w *world, d *chain.Draft) { d.Outputs[0] = w.payout(w.addresses[0], ada*3, price+bond) }},
@@ -131,7 +131,7 @@ func claimAttacks() attacks {
 
 func refundAttacks() attacks {
 	return attacks{(*world).refund, func(w *world) chaintest.Actor { return w.stranger }, append(settling("refund"),
-		attack{"a slot too early", "refund.time", func(_ *world, d *chain.Draft) { d.From, d.Until = 8999, 9500 }},
+		attack{"a slot too early", "refund.time", func(w *world, d *chain.Draft) { d.From, d.Until = w.commitBy-1, w.commitBy+500 }},
 		attack{"too much to the requester", "refund.provider", func(w *world, d *chain.Draft) { w.moveNTX(d, 1, 0, 1) }},
 		attack{"too much to a provider", "refund.provider", func(w *world, d *chain.Draft) { w.moveNTX(d, 0, 2, 1) }},
 		attack{"the submitter keeps one NTX", "refund.requester", output(0, more(-1))},
@@ -167,8 +167,8 @@ func declineAttacks() attacks {
 	return attacks{(*world).decline, func(w *world) chaintest.Actor { return w.providers[0] }, []attack{
 		{"nobody's signature", "decline.signer", nobodySigns},
 		{"the requester's signature", "decline.signer", func(w *world, d *chain.Draft) { d.Signers = []chain.KeyHash{w.requester.Hash} }},
-		{"a slot too late", "decline.time", func(_ *world, d *chain.Draft) { d.From, d.Until = 3500, 4001 }},
-		{"at the last moment", "", func(_ *world, d *chain.Draft) { d.From, d.Until = 3500, 4000 }},
+		{"a slot too late", "decline.time", func(w *world, d *chain.Draft) { w.ends(d, w.declineBy+1) }},
+		{"at the last moment", "", func(w *world, d *chain.Draft) { w.ends(d, w.declineBy) }},
 		{"price short", "decline.requester", output(0, more(-1))},
 		{"price kept", "decline.requester", func(w *world, d *chain.Draft) { w.moveNTX(d, 0, 1, price) }},
 		{"more than the price", "decline.requester", output(0, more(1))},

@@ -23,8 +23,8 @@ func openAttacks() attacks {
 		{"another output of the seed's transaction", "open.seed", func(w *world, d *chain.Draft) {
 			d.Inputs[0].UTxO = w.requester.Coin(101, chain.Coins(5_000_000))
 		}},
-		{"valid until decline_by", "open.decline_by", func(_ *world, d *chain.Draft) { d.From, d.Until = 3500, 4000 }},
-		{"valid until just before decline_by", "", func(_ *world, d *chain.Draft) { d.From, d.Until = 3500, 3999 }},
+		{"valid until decline_by", "open.decline_by", func(w *world, d *chain.Draft) { w.ends(d, w.declineBy) }},
+		{"valid until just before decline_by", "", func(w *world, d *chain.Draft) { w.ends(d, w.declineBy-1) }},
 		{"a token of another state", "open.mint", func(w *world, d *chain.Draft) { w.rename(d, w.Token(w.job, Committed)) }},
 		{"a token of another job", "open.mint", func(w *world, d *chain.Draft) { w.rename(d, w.Token(w.otherID(), Open)) }},
 		{"a token of the job alone", "open.mint", func(w *world, d *chain.Draft) {
@@ -95,7 +95,7 @@ func openAttacks() attacks {
 			d.Outputs[0].Value = d.Outputs[0].Value.With(x, 1)
 		}},
 		{"another asset in a lot", "open.lot", func(w *world, d *chain.Draft) {
-			x := chain.AssetID{Policy: chain.ScriptHash{1}, Name: "dust"}
+			x := chain.AssetID{Policy: chain.HashScript(chaintest.Accepts(5)), Name: "dust"}
 			w.give(d, x)
 			d.Outputs[0].Value = d.Outputs[0].Value.With(x, 1)
 		}},
@@ -126,17 +126,17 @@ func (w *world) reterm(d *chain.Draft, packed []byte) {
 
 // termsAttacks opens with terms that the policy must not take.
 func termsAttacks() attacks {
-	with := func(name, want string, f func(*Terms)) attack {
+	with := func(name, want string, f func(*world, *Terms)) attack {
 		return attack{name, want, func(w *world, d *chain.Draft) {
 			t := w.terms
-			f(&t)
+			f(w, &t)
 			w.reterm(d, t.pack())
 		}}
 	}
 	bend := func(name, want string, f func([]byte) []byte) attack {
 		return attack{name, want, func(w *world, d *chain.Draft) { w.reterm(d, f(w.terms.pack())) }}
 	}
-	upper := at(openFrom + 900)
+	upper := func(w *world) chain.Time { return w.at(w.moments.open + w.span) }
 	return attacks{(*world).open, func(w *world) chaintest.Actor { return w.requester }, []attack{
 		bend("a byte short", "open.terms", func(b []byte) []byte { return b[:TermsSize-1] }),
 		bend("a byte long", "open.terms", func(b []byte) []byte { return append(b, 0) }),
@@ -144,27 +144,27 @@ func termsAttacks() attacks {
 		bend("another version", "open.terms", func(b []byte) []byte { b[0] = 2; return b }),
 		bend("an unknown kind of requester", "open.terms", func(b []byte) []byte { b[35] = 2; return b }),
 		bend("a stake key beside the kind without", "open.terms", func(b []byte) []byte { b[91] = 1; return b }),
-		with("another requester", "", func(t *Terms) { t.Requester = chaintest.NewActor("x").Address }),
-		with("decline_by in the range", "open.decline_by", func(t *Terms) { t.DeclineBy = upper }),
-		with("decline_by just after the range", "", func(t *Terms) { t.DeclineBy = upper + 1 }),
-		with("decline_by after commit_by", "open.commit_by", func(t *Terms) { t.CommitBy = t.DeclineBy - 1 }),
-		with("decline_by equal to commit_by", "", func(t *Terms) { t.CommitBy = t.DeclineBy }),
-		with("commit_by at the horizon", "", func(t *Terms) { t.CommitBy = upper + 90*dayMS }),
-		with("commit_by beyond the horizon", "open.horizon", func(t *Terms) { t.CommitBy = upper + 90*dayMS + 1 }),
-		with("commit_by at the end of time", "open.horizon", func(t *Terms) { t.CommitBy = -1 }),
-		with("the shortest review", "", func(t *Terms) { t.ReviewMS = 10 * minuteMS }),
-		with("a shorter review", "open.review", func(t *Terms) { t.ReviewMS = 10*minuteMS - 1 }),
-		with("the longest review", "", func(t *Terms) { t.ReviewMS = 14 * dayMS }),
-		with("a longer review", "open.review", func(t *Terms) { t.ReviewMS = 14*dayMS + 1 }),
-		with("a review for ever", "open.review", func(t *Terms) { t.ReviewMS = 1<<64 - 1 }),
-		with("a penalty above the bond", "open.rates", func(t *Terms) { t.PenaltyBps = bondBps + 1 }),
-		with("a penalty of the whole bond", "", func(t *Terms) { t.PenaltyBps = bondBps }),
-		with("a bond above the price", "open.rates", func(t *Terms) { t.BondBps = wholeBps + 1 }),
-		with("another bond rate", "open.bond", func(t *Terms) { t.BondBps = 9999 }),
-		with("the least lovelace allowed", "", func(t *Terms) { t.LotLovelace = 1_500_000 }),
-		with("less lovelace than allowed", "open.lovelace", func(t *Terms) { t.LotLovelace = 1_499_999 }),
-		with("more lovelace than the lots hold", "open.lot_lovelace", func(t *Terms) { t.LotLovelace = ada + 1 }),
-		with("a seed that is not spent", "open.seed", func(t *Terms) { t.Seed.Index++ }),
+		with("another requester", "", func(_ *world, t *Terms) { t.Requester = chaintest.NewActor("x").Address }),
+		with("decline_by in the range", "open.decline_by", func(w *world, t *Terms) { t.DeclineBy = upper(w) }),
+		with("decline_by just after the range", "", func(w *world, t *Terms) { t.DeclineBy = upper(w) + 1 }),
+		with("decline_by after commit_by", "open.commit_by", func(_ *world, t *Terms) { t.CommitBy = t.DeclineBy - 1 }),
+		with("decline_by equal to commit_by", "", func(_ *world, t *Terms) { t.CommitBy = t.DeclineBy }),
+		with("commit_by at the horizon", "", func(w *world, t *Terms) { t.CommitBy = upper(w) + chain.Time(w.Params.MaxHorizonMS) }),
+		with("commit_by beyond the horizon", "open.horizon", func(w *world, t *Terms) { t.CommitBy = upper(w) + chain.Time(w.Params.MaxHorizonMS) + 1 }),
+		with("commit_by at the end of time", "open.horizon", func(_ *world, t *Terms) { t.CommitBy = -1 }),
+		with("the shortest review", "", func(w *world, t *Terms) { t.ReviewMS = w.Params.MinReviewMS }),
+		with("a shorter review", "open.review", func(w *world, t *Terms) { t.ReviewMS = w.Params.MinReviewMS - 1 }),
+		with("the longest review", "", func(w *world, t *Terms) { t.ReviewMS = w.Params.MaxReviewMS }),
+		with("a longer review", "open.review", func(w *world, t *Terms) { t.ReviewMS = w.Params.MaxReviewMS + 1 }),
+		with("a review for ever", "open.review", func(_ *world, t *Terms) { t.ReviewMS = 1<<64 - 1 }),
+		with("a penalty above the bond", "open.rates", func(_ *world, t *Terms) { t.PenaltyBps = bondBps + 1 }),
+		with("a penalty of the whole bond", "", func(_ *world, t *Terms) { t.PenaltyBps = bondBps }),
+		with("a bond above the price", "open.rates", func(_ *world, t *Terms) { t.BondBps = wholeBps + 1 }),
+		with("another bond rate", "open.bond", func(_ *world, t *Terms) { t.BondBps = 9999 }),
+		with("the least lovelace allowed", "", func(w *world, t *Terms) { t.LotLovelace = w.Params.MinLotLovelace }),
+		with("less lovelace than allowed", "open.lovelace", func(w *world, t *Terms) { t.LotLovelace = w.Params.MinLotLovelace - 1 }),
+		with("more lovelace than the lots hold", "open.lot_lovelace", func(_ *world, t *Terms) { t.LotLovelace = ada + 1 }),
+		with("a seed that is not spent", "open.seed", func(_ *world, t *Terms) { t.Seed.Index++ }),
 		{"terms whose hash is not the token's", "open.mint", func(w *world, d *chain.Draft) {
 			b := bytes.Clone(w.terms.pack())
 			b[159] ^= 1

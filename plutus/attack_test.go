@@ -24,15 +24,25 @@ type attacks struct {
 	list  []attack
 }
 
+// everything is what is tried on each transition.
+func everything() map[string]attacks {
+	all := map[string]attacks{
+		"open": openAttacks(), "terms": termsAttacks(), "commit": commitAttacks(), "approve": approveAttacks(),
+		"claim": claimAttacks(), "refund": refundAttacks(), "decline": declineAttacks(),
+	}
+	for name, as := range all {
+		as.list = append(as.list, everywhere(name)...)
+		all[name] = as
+	}
+	return all
+}
+
 // TestAttacks tries everything on both builds, which must agree, and on the explanation of the refusal.
 func TestAttacks(t *testing.T) {
 	silent, traced := newWorld(t, silentBlueprint), newWorld(t, tracedBlueprint)
 	n := 0
-	for name, as := range map[string]attacks{
-		"open": openAttacks(), "terms": termsAttacks(), "commit": commitAttacks(), "approve": approveAttacks(),
-		"claim": claimAttacks(), "refund": refundAttacks(), "decline": declineAttacks(),
-	} {
-		for _, a := range append(as.list, everywhere(name)...) {
+	for name, as := range everything() {
+		for _, a := range as.list {
 			n++
 			t.Run(name+"/"+a.name, func(t *testing.T) {
 				try := func(w *world) error {
@@ -73,11 +83,8 @@ func TestEveryCheckIsTried(t *testing.T) {
 		"tx.certificates": true, "tx.withdrawals": true, "tx.votes": true, "tx.proposals": true,
 		"commit.output": true, "claim.output": true, "refund.output": true, "redeemer": true,
 	}
-	for name, as := range map[string]attacks{
-		"open": openAttacks(), "terms": termsAttacks(), "commit": commitAttacks(), "approve": approveAttacks(),
-		"claim": claimAttacks(), "refund": refundAttacks(), "decline": declineAttacks(),
-	} {
-		for _, a := range append(as.list, everywhere(name)...) {
+	for _, as := range everything() {
+		for _, a := range as.list {
 			tried[a.want] = true
 			if _, ok := sentences()[a.want]; a.want != "" && !ok {
 				t.Errorf("no sentence for %q", a.want)

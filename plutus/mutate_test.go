@@ -86,7 +86,7 @@ func (w *world) fake(n byte, i int, s State, foreign bool) chain.UTxO {
 	}
 	v := chain.Coins(3_000_000).With(ntx, 1_000_000)
 	if foreign {
-		v = v.With(chain.AssetID{Policy: chain.ScriptHash{5}, Name: w.Token(w.job, s).Name}, 1)
+		v = v.With(chain.AssetID{Policy: chain.HashScript(chaintest.Accepts(5)), Name: w.Token(w.job, s).Name}, 1)
 	}
 	return chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID{n}}, Output: chain.Output{Address: w.Address, Value: v, Datum: d}}
 }
@@ -137,7 +137,7 @@ func (w *world) otherID() JobID {
 func (w *world) lotIn(n byte, i int, s State, t Terms) chain.UTxO {
 	l := Lot{Job: jobID(t.pack()), State: s, Provider: w.addresses[i], PriceUNTX: price, BondUNTX: bond, Lovelace: ada}
 	if s == Committed {
-		l.Root, l.ClaimAt = [32]byte{9}, at(workFrom)
+		l.Root, l.ClaimAt = [32]byte{9}, w.at(w.commitEnd)+chain.Time(t.ReviewMS)
 	}
 	o, err := w.output(l)
 	if err != nil {
@@ -161,7 +161,7 @@ func (w *world) balanceTokens(d *chain.Draft) {
 
 // recommit writes the committed lot anew, with another root or claim time.
 func recommit(w *world, d *chain.Draft, root [32]byte, by chain.Time) {
-	l := Lot{State: Committed, Provider: w.addresses[0], Root: root, ClaimAt: ClaimAt(w.terms, d.Until, chaintest.Clock()) + by}
+	l := Lot{State: Committed, Provider: w.addresses[0], Root: root, ClaimAt: ClaimAt(w.terms, d.Until, w.clock) + by}
 	b, err := l.datum()
 	if err != nil {
 		panic(err)
@@ -173,7 +173,7 @@ func recommit(w *world, d *chain.Draft, root [32]byte, by chain.Time) {
 func rootOf(w *world, d *chain.Draft, n int) {
 	root := data.NewByteString(make([]byte, n))
 	d.Mint[0].Redeemer = raw(data.NewConstr(1, data.NewByteString(w.terms.pack()), root))
-	at := ClaimAt(w.terms, d.Until, chaintest.Clock())
+	at := ClaimAt(w.terms, d.Until, w.clock)
 	d.Outputs[0].Datum = raw(data.NewConstr(1, addressData(w.addresses[0]), root, integer(uint64(at))))
 }
 

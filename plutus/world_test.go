@@ -11,15 +11,36 @@ import (
 	"github.com/tallycompute/tally/chain/chaintest"
 )
 
-// world is a job on a test network, some of whose moments are fixed: an opening is valid in [1000, 1900), nobody may
-// decline after slot 4000 or commit after 9000, and a review takes an hour.
+// world is a job on a test network: in memory, where its moments are fixed and its outputs made up, or on a node.
 type world struct {
 	*Contracts
+	moments
+	clock               chain.Clock
+	ledger              chain.Params
 	requester, stranger chaintest.Actor
 	providers           []chaintest.Actor // in ascending order of keys
 	addresses           []chain.Address   // where they are paid: the second has a stake key
 	terms               Terms
 	job                 JobID
+	seedCoin            chain.UTxO
+	other               func(n byte) Terms // nil: terms with another rest
+}
+
+// moments are the slots in which things happen: a transition is tried from its own slot on, for span slots.
+type moments struct {
+	open, work, refund, claim chain.Slot // decline: as open; commit and approve: as work
+	declineBy, commitBy       chain.Slot
+	commitEnd                 chain.Slot // until when commitments were valid
+	span                      chain.Slot
+	reviewMS                  uint64
+}
+
+// fixed are the moments of a world in memory, where a review takes an hour.
+func fixed() moments {
+	return moments{
+		open: openFrom, work: workFrom, refund: 9000, claim: 9500, declineBy: 4000, commitBy: 9000,
+		commitEnd: workFrom + 900, span: 900, reviewMS: 3_600_000,
+	}
 }
 
 const (
@@ -31,11 +52,31 @@ const (
 	workFrom = 5000
 )
 
-var ntx = chain.AssetID{Policy: chain.ScriptHash{0x77}, Name: "tNTX"}
+// ntx stands for NTX. Anybody can mint it, so that a test on a node can.
+var ntx = chain.AssetID{Policy: chain.HashScript(chaintest.Accepts(ntxScript)), Name: "tNTX"}
+
+const ntxScript = 77
 
 func at(s chain.Slot) chain.Time { return chaintest.Clock().SlotToTime(s) }
 
+func (w *world) at(s chain.Slot) chain.Time { return w.clock.SlotToTime(s) }
+
 func frame(from chain.Slot) Frame { return Frame{From: from, Until: from + 900} }
+
+func (w *world) frame(from chain.Slot) Frame { return Frame{From: from, Until: from + w.span} }
+
+// ends makes a draft end at a slot, from as early as may be.
+func (w *world) ends(d *chain.Draft, until chain.Slot) {
+	d.Until = until
+	if until > d.From+w.longest() || d.From >= until {
+		d.From = until - w.span
+	}
+}
+
+// longest is the longest range in slots.
+func (w *world) longest() chain.Slot {
+	return chain.Slot(w.Params.MaxRangeMS) / chain.Slot(w.at(2)-w.at(1))
+}
 
 func newWorld(tb testing.TB, blueprint []byte) *world {
 	tb.Helper()
@@ -43,7 +84,17 @@ func newWorld(tb testing.TB, blueprint []byte) *world {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	w := &world{Contracts: c, requester: chaintest.NewActor("requester"), stranger: chaintest.NewActor("stranger")}
+	requester := chaintest.NewActor("requester")
+	return worldOf(tb, c, fixed(), chaintest.Clock(), chaintest.Params(), requester.Coin(100, chain.Coins(5_000_000)))
+}
+
+// worldOf is a world at some moments of a chain, whose job is opened with a coin of the requester's.
+func worldOf(tb testing.TB, c *Contracts, m moments, clk chain.Clock, p chain.Params, seed chain.UTxO) *world {
+	tb.Helper()
+	w := &world{
+		Contracts: c, moments: m, clock: clk, ledger: p, seedCoin: seed,
+		requester: chaintest.NewActor("requester"), stranger: chaintest.NewActor("stranger"),
+	}
 	for i := range 3 {
 		w.providers = append(w.providers, chaintest.NewActor(fmt.Sprint("provider", i)))
 	}
@@ -56,9 +107,10 @@ func newWorld(tb testing.TB, blueprint []byte) *world {
 		w.addresses = append(w.addresses, a)
 	}
 	w.terms = Terms{
-		Seed: w.seed().Ref, Requester: w.requester.Address, DeclineBy: at(4000), CommitBy: at(9000), ReviewMS: 3_600_000,
+		Seed: w.seed().Ref, Requester: w.requester.Address, DeclineBy: w.at(w.declineBy), CommitBy: w.at(w.commitBy), ReviewMS: m.reviewMS,
 		BondBps: bondBps, PenaltyBps: 1000, LotLovelace: ada, Rest: [32]byte{1, 2, 3},
 	}
+	var err error
 	if w.job, err = w.terms.JobID(); err != nil {
 		tb.Fatal(err)
 	}
@@ -70,7 +122,7 @@ func (w *world) everyone() []chaintest.Actor {
 	return append([]chaintest.Actor{w.requester, w.stranger}, w.providers...)
 }
 
-func (w *world) seed() chain.UTxO { return w.requester.Coin(100, chain.Coins(5_000_000)) }
+func (w *world) seed() chain.UTxO { return w.seedCoin }
 
 // purse is what an actor pays with.
 func purse(a chaintest.Actor) []chain.UTxO {
@@ -109,7 +161,7 @@ func (w *world) lotOf(tb testing.TB, n byte, i int, s State, t Terms) Lot {
 	}
 	l := Lot{Job: id, State: s, Provider: w.addresses[i], PriceUNTX: price, BondUNTX: BondOf(price, t.BondBps), Lovelace: ada}
 	if s == Committed {
-		l.Root, l.ClaimAt = [32]byte{9}, at(workFrom+900)+chain.Time(t.ReviewMS)
+		l.Root, l.ClaimAt = [32]byte{9}, w.at(w.commitEnd)+chain.Time(t.ReviewMS)
 	}
 	o, err := w.output(l)
 	if err != nil {
@@ -124,6 +176,9 @@ func (w *world) lotOf(tb testing.TB, n byte, i int, s State, t Terms) Lot {
 
 // otherJob is the terms of another job of the same requester's.
 func (w *world) otherJob(n byte) Terms {
+	if w.other != nil {
+		return w.other(n)
+	}
 	t := w.terms
 	t.Rest[31] = n
 	return t
@@ -132,36 +187,36 @@ func (w *world) otherJob(n byte) Terms {
 // open, commit … are drafts that pass.
 func (w *world) open(tb testing.TB) chain.Draft {
 	tb.Helper()
-	return must(w.Open(w.terms, w.parts(), w.seed(), frame(openFrom)))(tb)
+	return must(w.Open(w.terms, w.parts(), w.seed(), w.frame(w.moments.open)))(tb)
 }
 
 func (w *world) commit(tb testing.TB) chain.Draft {
 	tb.Helper()
-	f := frame(workFrom)
-	return must(w.Commit(w.lot(tb, 1, 0, Open), w.terms, [32]byte{9}, ClaimAt(w.terms, f.Until, chaintest.Clock()), f))(tb)
+	f := w.frame(w.work)
+	return must(w.Commit(w.lot(tb, 1, 0, Open), w.terms, [32]byte{9}, ClaimAt(w.terms, f.Until, w.clock), f))(tb)
 }
 
 func (w *world) approve(tb testing.TB) chain.Draft {
 	tb.Helper()
-	lots := []Lot{w.lot(tb, 1, 0, Open), w.lot(tb, 2, 1, Committed), w.lot(tb, 3, 2, Open)}
-	return must(w.Approve(lots, w.terms, frame(workFrom)))(tb)
+	lots := []Lot{w.lot(tb, 1, 0, Open), w.lot(tb, 2, 1, Open), w.lot(tb, 3, 2, Committed)}
+	return must(w.Approve(lots, w.terms, w.frame(w.work)))(tb)
 }
 
 func (w *world) claim(tb testing.TB) chain.Draft {
 	tb.Helper()
 	lots := []Lot{w.lot(tb, 1, 0, Committed), w.lotOf(tb, 2, 0, Committed, w.otherJob(1)), w.lotOf(tb, 3, 0, Committed, w.otherJob(2))}
-	return must(w.Claim(lots, frame(9500)))(tb)
+	return must(w.Claim(lots, w.frame(w.moments.claim)))(tb)
 }
 
 func (w *world) refund(tb testing.TB) chain.Draft {
 	tb.Helper()
 	lots := []Lot{w.lot(tb, 1, 0, Open), w.lot(tb, 2, 1, Open), w.lot(tb, 3, 2, Open)}
-	return must(w.Refund(lots, w.terms, frame(9000)))(tb)
+	return must(w.Refund(lots, w.terms, w.frame(w.moments.refund)))(tb)
 }
 
 func (w *world) decline(tb testing.TB) chain.Draft {
 	tb.Helper()
-	return must(w.Decline(w.lot(tb, 1, 0, Open), w.terms, frame(openFrom)))(tb)
+	return must(w.Decline(w.lot(tb, 1, 0, Open), w.terms, w.frame(w.moments.open)))(tb)
 }
 
 func must[T any](v T, err error) func(testing.TB) T {
@@ -177,7 +232,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 // submit builds the transaction of a draft with the payer's coins, signs it by everybody it asks, and holds it against
 // every rule of the ledger.
 func (w *world) submit(d chain.Draft, payer chaintest.Actor) (*chain.Tx, error) {
-	tx, err := chain.Balance(d, purse(payer), payer.Address, collateral(payer), chaintest.Params(), chaintest.Clock(), w.Network)
+	tx, err := chain.Balance(d, purse(payer), payer.Address, collateral(payer), w.ledger, w.clock, w.Network)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +245,7 @@ func (w *world) submit(d chain.Draft, payer chaintest.Actor) (*chain.Tx, error) 
 			return nil, err
 		}
 	}
-	return tx, chain.Check(tx, tx.Resolved(), chaintest.Params(), chaintest.Clock(), w.Network, d.From)
+	return tx, chain.Check(tx, tx.Resolved(), w.ledger, w.clock, w.Network, d.From)
 }
 
 // label is the check that a refusal names, or "" if there is none.
