@@ -6,6 +6,7 @@ require (
 	filippo.io/age v1.3.1
 	github.com/NVIDIA/go-nvml v0.13.1-0
 	github.com/blinklabs-io/bursa v0.16.0
+	github.com/blinklabs-io/go-bip39 v0.2.0
 	github.com/blinklabs-io/gouroboros v0.189.4
 	github.com/blinklabs-io/plutigo v0.2.0
 	github.com/btcsuite/btcd/btcutil v1.2.0
@@ -51,7 +52,6 @@ require (
 	github.com/benbjohnson/clock v1.3.5 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/bits-and-blooms/bitset v1.24.4 // indirect
-	github.com/blinklabs-io/go-bip39 v0.2.0 // indirect
 	github.com/btcsuite/btcd/btcec/v2 v2.5.0 // indirect
 	github.com/btcsuite/btcd/chaincfg/chainhash v1.2.0 // indirect
 	github.com/btcsuite/btcd/chainhash/v2 v2.0.0 // indirect

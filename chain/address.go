@@ -3,8 +3,10 @@ package chain
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 
+	"github.com/btcsuite/btcd/btcutil/base58"
 	"github.com/btcsuite/btcd/btcutil/bech32"
 )
 
@@ -44,7 +46,7 @@ func AddressFromBytes(b []byte) (Address, error) {
 	case 6, 7:
 		want = 29
 	default:
-		return Address{}, fmt.Errorf("address type %d is not used here: %w", b[0]>>4, ErrMalformed)
+		return Address{}, fmt.Errorf("%s cannot be used here: %w", kindName(b[0]>>4), ErrMalformed)
 	}
 	if len(b) != want || b[0]&0xf > 1 {
 		return Address{}, fmt.Errorf("address of %d bytes with header %#x: %w", len(b), b[0], ErrMalformed)
@@ -52,11 +54,36 @@ func AddressFromBytes(b []byte) (Address, error) {
 	return Address{string(b)}, nil
 }
 
+// kindName is what an address is whose kind is refused (CIP-19).
+func kindName(kind byte) string {
+	switch kind {
+	case 4, 5:
+		return "a pointer address"
+	case 8:
+		return "an address of the Byron era"
+	case 14, 15:
+		return "a stake address, which holds rewards and cannot be paid,"
+	}
+	return fmt.Sprintf("an address of the unknown type %d", kind)
+}
+
+// maxAddressText bounds what is looked at as an address: the longest one has 108 characters.
+const maxAddressText = 200
+
 // ParseAddress reads bech32 (CIP-5: addr, addr_test).
 func ParseAddress(s string) (Address, error) {
+	if len(s) > maxAddressText {
+		return Address{}, fmt.Errorf("address of %d characters: %w", len(s), ErrMalformed)
+	}
+	if raw := base58.Decode(s); len(raw) > 2 && raw[0] == 0x82 && raw[1] == 0xd8 { // [#6.24(bytes), checksum]
+		return Address{}, fmt.Errorf("address %q: %s cannot be used here: %w", s, kindName(8), ErrMalformed)
+	}
 	hrp, data, err := bech32.DecodeNoLimit(s)
+	if sum := (bech32.ErrInvalidChecksum{}); errors.As(err, &sum) {
+		return Address{}, fmt.Errorf("address %q: its checksum does not hold, so some character is wrong: %w", s, ErrMalformed)
+	}
 	if err != nil {
-		return Address{}, fmt.Errorf("address %q: %w", s, ErrMalformed)
+		return Address{}, fmt.Errorf("address %q is not bech32: %w", s, ErrMalformed)
 	}
 	b, err := bech32.ConvertBits(data, 5, 8, false)
 	if err != nil {
@@ -64,7 +91,7 @@ func ParseAddress(s string) (Address, error) {
 	}
 	a, err := AddressFromBytes(b)
 	if err != nil {
-		return Address{}, err
+		return Address{}, fmt.Errorf("address %q: %w", s, err)
 	}
 	if hrp != a.hrp() {
 		return Address{}, fmt.Errorf("address %q: prefix %s, but its network id is %d: %w", s, hrp, a.NetworkID(), ErrMalformed)

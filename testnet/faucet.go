@@ -34,7 +34,7 @@ type Faucet struct {
 
 // NewFaucet makes a faucet; its Address is to be funded by the genesis.
 func NewFaucet(n chain.Network) (*Faucet, error) {
-	words, err := wallet.NewMnemonic()
+	words, err := wallet.NewMnemonic(24)
 	if err != nil {
 		return nil, fmt.Errorf("faucet's key: %w: %w", ErrFaucet, err)
 	}

@@ -55,8 +55,11 @@ const maxFile = 64 << 10
 // secretFile is what a wallet file holds, encrypted.
 type secretFile struct {
 	Version int `json:"version"`
-	Secret
+	openSecret
 }
+
+// openSecret is a secret that can be encoded.
+type openSecret Secret
 
 // Save encrypts a secret with a passphrase (age, scrypt) into a new file that only its owner can read. ErrExists:
 // there is one already; it stays as it is.
@@ -78,7 +81,7 @@ func save(path string, s Secret, pass Passphrase, workFactor int) error {
 	if workFactor != 0 {
 		to.SetWorkFactor(workFactor)
 	}
-	plain, err := json.Marshal(secretFile{1, s})
+	plain, err := json.Marshal(secretFile{1, openSecret(s)})
 	if err != nil {
 		return fmt.Errorf("save wallet: %w", err)
 	}
@@ -165,5 +168,5 @@ func Load(path string, pass Passphrase) (Secret, error) {
 	if err := json.Unmarshal(plain, &s); err != nil || s.Version != 1 {
 		return Secret{}, fmt.Errorf("load wallet %s: version %d: %w", path, s.Version, ErrSecret)
 	}
-	return s.Secret, nil
+	return Secret(s.openSecret), nil
 }

@@ -2,18 +2,20 @@ package wallet
 
 import (
 	"crypto/ed25519"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
+	"log/slog"
 
 	"github.com/blinklabs-io/bursa"
 	"github.com/blinklabs-io/bursa/bip32"
+
+	"github.com/tallycompute/tally/chain"
 )
 
 // signer is one private key.
 type signer interface {
 	vkey() []byte
 	sign(msg []byte) []byte
+	private() []byte // as an imported key is kept, see Secret
 }
 
 // seedKey is a plain Ed25519 key (RFC 8032).
@@ -21,49 +23,73 @@ type seedKey struct{ ed25519.PrivateKey }
 
 func (k seedKey) vkey() []byte           { return k.Public().(ed25519.PublicKey) }
 func (k seedKey) sign(msg []byte) []byte { return ed25519.Sign(k.PrivateKey, msg) }
+func (k seedKey) private() []byte        { return k.Seed() }
 
 // extendedKey is a BIP32-Ed25519 key (CIP-1852); its signatures verify like plain ones.
 type extendedKey struct{ bip32.XPrv }
 
 func (k extendedKey) vkey() []byte           { return k.PublicKey() }
 func (k extendedKey) sign(msg []byte) []byte { return k.Sign(msg) }
+func (k extendedKey) private() []byte        { return k.XPrv }
 
-// NewMnemonic makes 24 words of fresh entropy (BIP-39).
-func NewMnemonic() (string, error) {
-	m, err := bursa.GenerateMnemonic()
-	if err != nil {
-		return "", fmt.Errorf("make a mnemonic: %w", err)
-	}
-	return m, nil
-}
+func keyHash(k signer) chain.KeyHash { return chain.HashKey(k.vkey()) }
 
-// Secret is what a wallet's keys come from: words, or an imported payment key. The zero Secret is none.
+// Secret is what a wallet's keys come from: words, or imported keys. The zero Secret is none. It says nothing of
+// itself when it is printed or logged.
 type Secret struct {
-	Mnemonic   string `json:"mnemonic,omitempty"`
-	Password   string `json:"bip39_password,omitempty"` // BIP-39's optional passphrase
-	PaymentKey []byte `json:"payment_key,omitempty"`    // 32 bytes: a seed; 96: an extended key with its chain code
+	Mnemonic string `json:"mnemonic,omitempty"`
+	Password string `json:"bip39_password,omitempty"` // BIP-39's optional passphrase
+	Account  uint32 `json:"account,omitempty"`        // CIP-1852's account
+	Index    uint32 `json:"index,omitempty"`          // of the payment key in the account
+
+	// An imported key is a seed (32 bytes) or an extended key with its chain code (96). There may be no stake key.
+	PaymentKey []byte `json:"payment_key,omitempty"`
+	StakeKey   []byte `json:"stake_key,omitempty"`
 }
 
-// keys derives m/1852'/1815'/0'/0/0 and, from words, the stake key m/1852'/1815'/0'/2/0 (CIP-1852, CIP-11).
+const hidden = "(secret)"
+
+// String hides the secret.
+func (Secret) String() string { return hidden }
+
+// GoString hides the secret.
+func (Secret) GoString() string { return hidden }
+
+// LogValue hides the secret.
+func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// MarshalText hides the secret from what is encoded along with it: only Save writes it.
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// Path is where the payment key is derived (CIP-1852), if it is.
+func (s Secret) Path() (path string, ok bool) {
+	return fmt.Sprintf("m/1852'/1815'/%d'/0/%d", s.Account, s.Index), len(s.PaymentKey) == 0
+}
+
+// maxIndex is the largest index of a derivation step, hardened or not (BIP-32).
+const maxIndex = 1<<31 - 1
+
+// keys derives m/1852'/1815'/account'/0/index and, from words, the account's stake key m/1852'/1815'/account'/2/0
+// (CIP-1852, CIP-11); stake is nil if there is none.
 func (s Secret) keys() (payment, stake signer, err error) {
-	switch len(s.PaymentKey) {
-	case 0:
-	case ed25519.SeedSize:
-		return seedKey{ed25519.NewKeyFromSeed(s.PaymentKey)}, nil, nil
-	case 96:
-		return extendedKey{bip32.XPrv(s.PaymentKey)}, nil, nil
-	default:
-		return nil, nil, fmt.Errorf("payment key of %d bytes: %w", len(s.PaymentKey), ErrSecret)
+	if len(s.PaymentKey) > 0 {
+		if payment, err = imported("payment", s.PaymentKey); err == nil && len(s.StakeKey) > 0 {
+			stake, err = imported("stake", s.StakeKey)
+		}
+		return payment, stake, err
 	}
-	root, err := bursa.GetRootKeyFromMnemonic(s.Mnemonic, s.Password)
+	if s.Account > maxIndex || s.Index > maxIndex {
+		return nil, nil, fmt.Errorf("account %d, index %d, at most %d: %w", s.Account, s.Index, maxIndex, ErrSecret)
+	}
+	_, entropy, err := mnemonicEntropy(s.Mnemonic)
 	if err != nil {
-		return nil, nil, fmt.Errorf("mnemonic: %w: %w", err, ErrSecret)
+		return nil, nil, err
 	}
-	account, err := bursa.GetAccountKey(root, 0)
+	account, err := bursa.GetAccountKey(bursa.GetRootKey(entropy, []byte(s.Password)), s.Account)
 	if err != nil {
 		return nil, nil, fmt.Errorf("derive account: %w", err)
 	}
-	p, err := bursa.GetPaymentKey(account, 0)
+	p, err := bursa.GetPaymentKey(account, s.Index)
 	if err != nil {
 		return nil, nil, fmt.Errorf("derive payment key: %w", err)
 	}
@@ -74,33 +100,12 @@ func (s Secret) keys() (payment, stake signer, err error) {
 	return extendedKey{p}, extendedKey{t}, nil
 }
 
-// SigningKey reads a payment signing key as cardano-cli writes it (a text envelope): a plain key of 32 bytes, or an
-// extended one of 128: key, public key, chain code.
-func SigningKey(envelope []byte) (Secret, error) {
-	var e struct {
-		Type    string `json:"type"`
-		CBORHex string `json:"cborHex"`
+func imported(what string, key []byte) (signer, error) {
+	switch len(key) {
+	case ed25519.SeedSize:
+		return seedKey{ed25519.NewKeyFromSeed(key)}, nil
+	case 96:
+		return extendedKey{bip32.XPrv(key)}, nil
 	}
-	if err := json.Unmarshal(envelope, &e); err != nil {
-		return Secret{}, fmt.Errorf("signing key file is not JSON: %w", ErrSecret)
-	}
-	b, err := hex.DecodeString(e.CBORHex)
-	if err != nil || len(b) < 2 || b[0] != 0x58 || int(b[1]) != len(b)-2 {
-		return Secret{}, fmt.Errorf("signing key file of type %q holds no byte string: %w", e.Type, ErrSecret)
-	}
-	key := b[2:]
-	switch e.Type {
-	case "PaymentSigningKeyShelley_ed25519", "GenesisUTxOSigningKey_ed25519":
-		if len(key) == ed25519.SeedSize {
-			return Secret{PaymentKey: key}, nil
-		}
-	case "PaymentExtendedSigningKeyShelley_ed25519_bip32":
-		if len(key) == 128 {
-			x := bip32.XPrv(append(append([]byte{}, key[:64]...), key[96:]...))
-			if string(x.PublicKey()) == string(key[64:96]) {
-				return Secret{PaymentKey: x}, nil
-			}
-		}
-	}
-	return Secret{}, fmt.Errorf("signing key file of type %q with %d bytes: %w", e.Type, len(key), ErrSecret)
+	return nil, fmt.Errorf("%s key of %d bytes: %w", what, len(key), ErrSecret)
 }

@@ -3,6 +3,7 @@ package wallet
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/tallycompute/tally/chain"
@@ -38,6 +39,15 @@ func New(s Secret, n chain.Network, opts ...Option) (*Wallet, error) {
 	}
 	return w, nil
 }
+
+// String is the wallet's address: its keys are never printed.
+func (w *Wallet) String() string { return w.address.String() }
+
+// GoString hides the keys too.
+func (w *Wallet) GoString() string { return w.String() }
+
+// LogValue is the address.
+func (w *Wallet) LogValue() slog.Value { return slog.StringValue(w.String()) }
 
 // Address is where the wallet is paid.
 func (w *Wallet) Address() chain.Address { return w.address }

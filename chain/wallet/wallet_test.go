@@ -1,13 +1,9 @@
 package wallet
 
 import (
-	"crypto/ed25519"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/tallycompute/tally/chain"
@@ -46,52 +42,6 @@ func TestDerivation(t *testing.T) {
 	w, err := New(Secret{Mnemonic: words12}, chaintest.Network())
 	if err != nil || w.PaymentKey().String() != "9493315cd92eb5d8c4304e67b7e16ae36d61d34502694657811a2c8e" {
 		t.Errorf("CIP-19's payment key hash: %v, %v", w.PaymentKey(), err)
-	}
-	if _, err := New(Secret{Mnemonic: words12 + " zoo"}, chaintest.Network()); !errors.Is(err, ErrSecret) {
-		t.Errorf("wrong words: %v", err)
-	}
-}
-
-func TestSigningKeyFiles(t *testing.T) {
-	alice := chaintest.NewActor("alice")
-	plain := fmt.Sprintf(`{"type":"PaymentSigningKeyShelley_ed25519","description":"","cborHex":"5820%x"}`, alice.Key.Seed())
-	s, err := SigningKey([]byte(plain))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := New(s, chaintest.Network())
-	if err != nil || w.Address() != alice.Address {
-		t.Fatalf("%v, want %v: %v", w.Address(), alice.Address, err)
-	}
-
-	from, err := New(Secret{Mnemonic: words24}, chaintest.Network(), Enterprise())
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := from.payment.(extendedKey)
-	long := hex.EncodeToString(x.PrivateKey()) + hex.EncodeToString(x.vkey()) + hex.EncodeToString(x.ChainCode())
-	s, err = SigningKey([]byte(`{"type":"PaymentExtendedSigningKeyShelley_ed25519_bip32","cborHex":"5880` + long + `"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if w, err = New(s, chaintest.Network()); err != nil || w.Address() != from.Address() {
-		t.Fatalf("%v, want %v: %v", w.Address(), from.Address(), err)
-	}
-	msg := []byte("tally/bind/1 and more")
-	vkey, sig, err := w.SignMessage(msg)
-	if err != nil || !ed25519.Verify(vkey, msg, sig) {
-		t.Errorf("an extended signature does not verify: %v", err)
-	}
-	for name, bad := range map[string]string{
-		"empty":            ``,
-		"no key":           `{}`,
-		"short":            `{"type":"PaymentSigningKeyShelley_ed25519","cborHex":"5801aa"}`,
-		"stake key":        strings.Replace(plain, "Payment", "Stake", 1),
-		"other public key": `{"type":"PaymentExtendedSigningKeyShelley_ed25519_bip32","cborHex":"5880` + long[:128] + strings.Repeat("00", 32) + long[192:] + `"}`,
-	} {
-		if _, err := SigningKey([]byte(bad)); !errors.Is(err, ErrSecret) {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }
 

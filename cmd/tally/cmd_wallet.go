@@ -87,7 +87,7 @@ func (a *app) makeWallet() (words string, err error) {
 	if _, err := os.Stat(a.path("wallet.age")); !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	if words, err = wallet.NewMnemonic(); err != nil {
+	if words, err = wallet.NewMnemonic(24); err != nil {
 		return "", err
 	}
 	return words, wallet.Save(a.path("wallet.age"), wallet.Secret{Mnemonic: words}, a.passphrase(true))
