@@ -44,6 +44,10 @@ crash: setup build ## SIGKILL requester and provider in each phase, restart, pri
 fuzz: ## every fuzz target for FUZZTIME (default 20s each)
 	@testnet/fuzz.sh $${FUZZTIME:-20s}
 
+.PHONY: kernels-arm64
+kernels-arm64: prerequisites ## the collective's arithmetic as arm64, under emulation (Debian's qemu-user-static)
+	@executor/collective/kernel/arm64.sh
+
 .PHONY: contracts
 contracts: ## rebuild the contracts with Aiken and fail on a difference from the committed blueprint
 	@plutus/build.sh --check
