@@ -16,7 +16,7 @@ prerequisites:
 	@testnet/prerequisites.sh
 
 .PHONY: setup
-setup: prerequisites ## install what is missing (Docker engine, debootstrap) and start dockerd; says so first
+setup: prerequisites ## install what is missing (Docker engine, debootstrap, PostgreSQL) and start dockerd; says so first
 	@testnet/setup.sh
 
 .PHONY: build

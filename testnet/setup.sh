@@ -19,6 +19,7 @@ missing=()
 command -v dockerd >/dev/null 2>&1 || [ -S "${DOCKER_SOCKET:-/var/run/docker.sock}" ] || missing+=(docker.io)
 command -v debootstrap >/dev/null 2>&1 || missing+=(debootstrap)
 command -v iptables >/dev/null 2>&1 || missing+=(iptables)
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null 2>&1 || missing+=(postgresql) # the index's tests start one
 if [ "${#missing[@]}" -gt 0 ]; then
   command -v apt-get >/dev/null 2>&1 || die "needs ${missing[*]}, and this is not Debian: install them and run make again"
   [ "${as_root[*]:-}" != false ] || die "needs ${missing[*]} and may not install them: run as root  apt-get install -y ${missing[*]}  and then make again"

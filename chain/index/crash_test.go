@@ -96,8 +96,8 @@ func TestFailAtEveryStatement(t *testing.T) {
 		before []chain.Block
 		do     func(*Index) error
 	}{
-		"apply":      {main[:2], func(ix *Index) error { return ix.apply(ctx, main[2], main[2].Point) }},
-		"prune":      {main[:5], func(ix *Index) error { return ix.apply(ctx, main[5], main[5].Point) }},
+		"apply":      {main[:2], func(ix *Index) error { return ix.apply(ctx, []chain.Block{main[2]}, main[2].Point) }},
+		"prune":      {main[:5], func(ix *Index) error { return ix.apply(ctx, []chain.Block{main[5]}, main[5].Point) }},
 		"undo":       {main, func(ix *Index) error { return ix.undo(ctx, main[2].Point) }},
 		"start over": {main, func(ix *Index) error { return ix.reset(ctx, "a test") }},
 	} {
@@ -179,11 +179,11 @@ func childMain() {
 	blocks := long()
 	fmt.Println("ready")
 	for n := int(ix.Tip().seq); n < len(blocks); n++ {
-		fail(ix.apply(ctx, blocks[n], blocks[n].Point))
+		fail(ix.apply(ctx, []chain.Block{blocks[n]}, blocks[n].Point))
 		if n%10 == 9 {
 			fail(ix.undo(ctx, blocks[n-5].Point))
 			for m := n - 4; m <= n; m++ {
-				fail(ix.apply(ctx, blocks[m], blocks[m].Point))
+				fail(ix.apply(ctx, []chain.Block{blocks[m]}, blocks[m].Point))
 			}
 		}
 	}
@@ -192,39 +192,41 @@ func childMain() {
 
 // A process killed while it writes leaves what some block left, and goes on from there.
 func TestKill(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := dsn(t)
-	blocks := long()
-	for kill := range 6 {
-		child := exec.Command(self)
-		child.Env = append(os.Environ(), childVariable+"="+path)
-		child.Stderr = os.Stderr
-		stdout, err := child.StdoutPipe()
+	onEach(t, func(t *testing.T, db Database) {
+		self, err := os.Executable()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := child.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := stdout.Read(make([]byte, 1)); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Duration(20+kill*17) * time.Millisecond) // anywhere in its writes
-		child.Process.Kill()
-		child.Wait()
+		path := db.New(t)
+		blocks := long()
+		for kill := range 6 {
+			child := exec.Command(self)
+			child.Env = append(os.Environ(), childVariable+"="+path)
+			child.Stderr = os.Stderr
+			stdout, err := child.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := child.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stdout.Read(make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Duration(20+kill*17) * time.Millisecond) // anywhere in its writes
+			child.Process.Kill()
+			child.Wait()
 
-		ix := openTest(t, path, testConfig())
-		n := int(ix.Tip().seq)
-		got := dump(t, ix)
-		ix.Close()
-		if want := fresh(t, testConfig(), blocks[:n]); got != want {
-			t.Fatalf("killed at block %d:\n%s\na fresh index:\n%s", n, got, want)
+			ix := openTest(t, path, testConfig())
+			n := int(ix.Tip().seq)
+			got := dump(t, ix)
+			ix.Close()
+			if want := fresh(t, testConfig(), blocks[:n]); got != want {
+				t.Fatalf("killed at block %d:\n%s\na fresh index:\n%s", n, got, want)
+			}
+			t.Logf("killed at block %d", n)
 		}
-		t.Logf("killed at block %d", n)
-	}
+	})
 }
 
 // A value's text form is read back as it was.

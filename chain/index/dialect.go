@@ -20,11 +20,12 @@ type dialect struct {
 	driver   string
 	bytes    string // type of byte strings
 	numbered bool   // parameters are $1, $2, … instead of ?
+	lock     string // keeps other writers out of a transaction that has begun, "" where to begin does
 }
 
 var (
 	sqliteDialect   = dialect{driver: "sqlite", bytes: "BLOB"}
-	postgresDialect = dialect{driver: "pgx", bytes: "BYTEA", numbered: true}
+	postgresDialect = dialect{driver: "pgx", bytes: "BYTEA", numbered: true, lock: "LOCK TABLE blocks IN EXCLUSIVE MODE"}
 )
 
 // sql rewrites a statement written with ? parameters and type BYTES.
@@ -75,7 +76,7 @@ func openDB(ctx context.Context, dsn string) (*sql.DB, dialect, error) {
 		if db != nil {
 			err = errors.Join(err, db.Close())
 		}
-		return nil, d, fmt.Errorf("opening: %w: %w", ErrDatabase, err)
+		return nil, d, fmt.Errorf("opening: %w", failed(err))
 	}
 	return db, d, nil
 }

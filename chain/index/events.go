@@ -67,44 +67,16 @@ type StoredEvent struct {
 	Event
 }
 
-// appendEvents asks every handler and writes what they say.
-func (ix *Index) appendEvents(ctx context.Context, tx *sql.Tx, seq int64, b Block) error {
-	var last uint64
-	for _, h := range ix.handlers {
-		events, err := h.Apply(b)
-		if err != nil {
-			return fmt.Errorf("%w %s at block %s: %w", ErrHandler, h.name, b.Hash, err)
-		}
-		for _, e := range events {
-			if last == 0 {
-				if last, err = ix.lastEvent(ctx, tx); err != nil {
-					return err
-				}
-			}
-			last++
-			err := ix.exec(ctx, tx, "INSERT INTO events (id, seq, slot, hash, height, handler, subject, kind, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-				int64(last), seq, int64(b.Slot), b.Hash[:], int64(b.Height), h.name, e.Key, e.Kind, append([]byte{}, e.Payload...))
-			if err != nil {
-				return err
-			}
-		}
-	}
-	if last == 0 {
-		return nil
-	}
-	return ix.setMeta(ctx, tx, metaEvent, strconv.FormatUint(last, 10))
-}
-
-func (ix *Index) lastEvent(ctx context.Context, q querier) (uint64, error) {
+func (ix *Index) lastEvent(ctx context.Context, q querier) (EventID, error) {
 	v, err := ix.meta(ctx, q, metaEvent)
 	if err != nil || v == "" {
 		return 0, err
 	}
 	n, err := strconv.ParseUint(v, 10, 63)
 	if err != nil {
-		return 0, fmt.Errorf("last event %q: %w: %w", v, ErrDatabase, err)
+		return 0, fmt.Errorf("last event %q: %w", v, failed(err))
 	}
-	return n, nil
+	return EventID(n), nil
 }
 
 // Events are the events about key, in the order of the chain.
@@ -126,7 +98,7 @@ func (ix *Index) EventsSince(ctx context.Context, after EventID, limit int) ([]S
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, fmt.Errorf("after event %d: %w", after, ErrRolledBack)
 	case err != nil:
-		return nil, fmt.Errorf("reading events: %w: %w", ErrDatabase, err)
+		return nil, fmt.Errorf("reading events: %w", failed(err))
 	}
 	return es, nil
 }
@@ -134,7 +106,7 @@ func (ix *Index) EventsSince(ctx context.Context, after EventID, limit int) ([]S
 func (ix *Index) events(ctx context.Context, where string, args ...any) (es []StoredEvent, err error) {
 	rows, err := ix.db.QueryContext(ctx, ix.d.sql("SELECT id, slot, hash, height, handler, subject, kind, payload FROM events "+where), args...)
 	if err != nil {
-		return nil, fmt.Errorf("reading events: %w: %w", ErrDatabase, err)
+		return nil, fmt.Errorf("reading events: %w", failed(err))
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -142,7 +114,7 @@ func (ix *Index) events(ctx context.Context, where string, args ...any) (es []St
 		var id, slot, height int64
 		var hash []byte
 		if err := rows.Scan(&id, &slot, &hash, &height, &e.Handler, &e.Key, &e.Kind, &e.Payload); err != nil {
-			return nil, fmt.Errorf("reading events: %w: %w", ErrDatabase, err)
+			return nil, fmt.Errorf("reading events: %w", failed(err))
 		}
 		e.ID, e.Height = EventID(id), uint64(height)
 		e.Block.Slot = chain.Slot(slot)
@@ -150,7 +122,7 @@ func (ix *Index) events(ctx context.Context, where string, args ...any) (es []St
 		es = append(es, e)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("reading events: %w: %w", ErrDatabase, err)
+		return nil, fmt.Errorf("reading events: %w", failed(err))
 	}
 	return es, nil
 }

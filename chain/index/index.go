@@ -130,7 +130,7 @@ func (ix *Index) storedTip(ctx context.Context, q querier) (t Tip, err error) {
 	var hash []byte
 	err = q.QueryRowContext(ctx, "SELECT seq, slot, hash, height FROM blocks ORDER BY seq DESC LIMIT 1").Scan(&t.seq, &slot, &hash, &height)
 	if err != nil {
-		return t, fmt.Errorf("reading the tip: %w: %w", ErrDatabase, err)
+		return t, fmt.Errorf("reading the tip: %w", failed(err))
 	}
 	t.Slot, t.Height = chain.Slot(slot), uint64(height)
 	copy(t.Hash[:], hash)

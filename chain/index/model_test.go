@@ -3,11 +3,7 @@ package index
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -86,34 +82,6 @@ func lotOut(coin chain.Lovelace, datum byte) chain.Output {
 	return o
 }
 
-// dsn is a new database for the test: a SQLite file, or a schema of the PostgreSQL server at TALLY_TEST_POSTGRES.
-func dsn(t testing.TB) string {
-	server := os.Getenv("TALLY_TEST_POSTGRES")
-	if server == "" {
-		return filepath.Join(t.TempDir(), "index.db")
-	}
-	db, err := sql.Open("pgx", server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	var n [8]byte
-	h := hashOf(t.TempDir())
-	copy(n[:], h[:])
-	schema := fmt.Sprintf("t%d", binary.BigEndian.Uint64(n[:]))
-	if _, err := db.Exec("CREATE SCHEMA " + schema); err != nil {
-		t.Fatal(err)
-	}
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := u.Query()
-	q.Set("search_path", schema)
-	u.RawQuery = q.Encode()
-	return u.String()
-}
-
 func openTest(t testing.TB, dsn string, cfg Config) *Index {
 	t.Helper()
 	ix := openWith(t, dsn, cfg)
@@ -144,16 +112,16 @@ func openWith(t testing.TB, dsn string, cfg Config) *Index {
 func feed(t testing.TB, ix *Index, blocks ...chain.Block) {
 	t.Helper()
 	for _, b := range blocks {
-		if err := ix.apply(context.Background(), b, b.Point); err != nil {
+		if err := ix.apply(context.Background(), []chain.Block{b}, b.Point); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// fresh is what an index says that has only ever seen these blocks.
+// fresh is what an index says that has only ever seen these blocks, one after the other.
 func fresh(t testing.TB, cfg Config, blocks []chain.Block) string {
 	t.Helper()
-	ix := openTest(t, dsn(t), cfg)
+	ix := openTest(t, Databases[0].New(t), cfg)
 	feed(t, ix, blocks...)
 	return dump(t, ix)
 }

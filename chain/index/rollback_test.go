@@ -33,34 +33,36 @@ func story(branch int) []chain.Block {
 }
 
 func TestRollbackAtEveryBlock(t *testing.T) {
-	ctx := context.Background()
-	main, other := story(0), story(1)
-	for at := range len(main) + 1 {
-		ix := openTest(t, dsn(t), testConfig())
-		feed(t, ix, main...)
-		var p chain.Point // the origin
-		if at > 0 {
-			p = main[at-1].Point
+	onEach(t, func(t *testing.T, db Database) {
+		ctx := context.Background()
+		main, other := story(0), story(1)
+		for at := range len(main) + 1 {
+			ix := openTest(t, db.New(t), testConfig())
+			feed(t, ix, main...)
+			var p chain.Point // the origin
+			if at > 0 {
+				p = main[at-1].Point
+			}
+			if err := ix.undo(ctx, p); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := dump(t, ix), fresh(t, testConfig(), main[:at]); got != want {
+				t.Errorf("rolled back to block %d:\n%s\na fresh index:\n%s", at, got, want)
+			}
+			if got := ix.Tip().Point; got != p {
+				t.Errorf("rolled back to block %d, the tip is %v", at, got)
+			}
+			rest := main[at:]
+			if at == 0 {
+				rest = other
+			}
+			feed(t, ix, rest...)
+			final := append(append([]chain.Block{}, main[:at]...), rest...)
+			if got, want := dump(t, ix), fresh(t, testConfig(), final); got != want {
+				t.Errorf("on from block %d:\n%s\na fresh index:\n%s", at, got, want)
+			}
 		}
-		if err := ix.undo(ctx, p); err != nil {
-			t.Fatal(err)
-		}
-		if got, want := dump(t, ix), fresh(t, testConfig(), main[:at]); got != want {
-			t.Errorf("rolled back to block %d:\n%s\na fresh index:\n%s", at, got, want)
-		}
-		if got := ix.Tip().Point; got != p {
-			t.Errorf("rolled back to block %d, the tip is %v", at, got)
-		}
-		rest := main[at:]
-		if at == 0 {
-			rest = other
-		}
-		feed(t, ix, rest...)
-		final := append(append([]chain.Block{}, main[:at]...), rest...)
-		if got, want := dump(t, ix), fresh(t, testConfig(), final); got != want {
-			t.Errorf("on from block %d:\n%s\na fresh index:\n%s", at, got, want)
-		}
-	}
+	})
 }
 
 // model is a chain that grows and shrinks at random, with what is unspent after each block.
@@ -115,87 +117,106 @@ func (m *model) shrink(n int) (p chain.Point) {
 	return b.Point
 }
 
+// startOver is an index that has seen nothing, in a database that may have been used.
+func startOver(t *testing.T, dsn string, cfg Config) *Index {
+	t.Helper()
+	ix := openTest(t, dsn, cfg)
+	if err := ix.reset(t.Context(), "a test"); err != nil {
+		t.Fatal(err)
+	}
+	return ix
+}
+
 // Whatever blocks came and went, the index is what the blocks that stayed make of a fresh one.
 func TestAnyHistory(t *testing.T) {
-	ctx := context.Background()
-	rapid.Check(t, func(rt *rapid.T) {
-		var m model
-		path := dsn(t)
-		ix := openTest(t, path, testConfig())
-		for range rapid.IntRange(1, 12).Draw(rt, "moves") {
-			switch rapid.IntRange(0, 5).Draw(rt, "move") {
-			case 0:
-				p := m.shrink(rapid.IntRange(0, len(m.blocks)).Draw(rt, "back"))
-				if err := ix.undo(ctx, p); err != nil {
-					rt.Fatal(err)
+	onEach(t, func(t *testing.T, db Database) {
+		ctx, path := context.Background(), db.New(t)
+		rapid.Check(t, func(rt *rapid.T) {
+			var m model
+			ix := startOver(t, path, testConfig())
+			for range rapid.IntRange(1, 12).Draw(rt, "moves") {
+				switch rapid.IntRange(0, 5).Draw(rt, "move") {
+				case 0:
+					p := m.shrink(rapid.IntRange(0, len(m.blocks)).Draw(rt, "back"))
+					if err := ix.undo(ctx, p); err != nil {
+						rt.Fatal(err)
+					}
+				case 1:
+					ix.Close()
+					ix = openTest(t, path, testConfig())
+				default:
+					var batch []chain.Block
+					for range rapid.IntRange(1, 3).Draw(rt, "blocks") {
+						batch = append(batch, m.grow(rt))
+					}
+					if err := ix.apply(ctx, batch, m.blocks[len(m.blocks)-1].Point); err != nil {
+						rt.Fatal(err)
+					}
 				}
-			case 1:
-				ix.Close()
-				ix = openTest(t, path, testConfig())
-			default:
-				feed(t, ix, m.grow(rt))
 			}
-		}
-		if got, want := dump(t, ix), fresh(t, testConfig(), m.blocks); got != want {
-			rt.Fatalf("%s\na fresh index:\n%s", got, want)
-		}
-		ix.Close()
+			if got, want := dump(t, ix), fresh(t, testConfig(), m.blocks); got != want {
+				rt.Fatalf("%s\na fresh index:\n%s", got, want)
+			}
+			ix.Close()
+		})
 	})
 }
 
 // With little kept, a rollback within what is kept still ends at the same unspent outputs, transactions and events.
 func TestPrune(t *testing.T) {
-	ctx := context.Background()
-	cfg := testConfig()
-	cfg.K = 3
-	rapid.Check(t, func(rt *rapid.T) {
-		var m model
-		ix := openTest(t, dsn(t), cfg)
-		defer ix.Close()
-		highest := 0
-		for range rapid.IntRange(5, 15).Draw(rt, "moves") {
-			if rapid.IntRange(0, 3).Draw(rt, "back?") == 0 {
-				n := rapid.IntRange(0, min(cfg.K, len(m.blocks))).Draw(rt, "back")
-				deep := n > 0 && len(m.blocks)-n < highest-cfg.K
-				err := ix.undo(ctx, m.shrink(n))
-				switch {
-				case deep:
-					if (len(m.blocks) > 0) != errors.Is(err, errStartOver) || ix.Tip().seq != 0 {
-						rt.Fatalf("a rollback beneath what is kept: %v", err)
+	onEach(t, func(t *testing.T, db Database) {
+		ctx, path := context.Background(), db.New(t)
+		cfg := testConfig()
+		cfg.K = 3
+		rapid.Check(t, func(rt *rapid.T) {
+			var m model
+			ix := startOver(t, path, cfg)
+			defer ix.Close()
+			highest := 0
+			for range rapid.IntRange(5, 15).Draw(rt, "moves") {
+				if rapid.IntRange(0, 3).Draw(rt, "back?") == 0 {
+					n := rapid.IntRange(0, min(cfg.K, len(m.blocks))).Draw(rt, "back")
+					deep := n > 0 && len(m.blocks)-n < highest-cfg.K
+					err := ix.undo(ctx, m.shrink(n))
+					switch {
+					case deep:
+						if (len(m.blocks) > 0) != errors.Is(err, errStartOver) || ix.Tip().seq != 0 {
+							rt.Fatalf("a rollback beneath what is kept: %v", err)
+						}
+						feed(t, ix, m.blocks...)
+						highest = len(m.blocks)
+					case err != nil:
+						rt.Fatal(err)
 					}
-					feed(t, ix, m.blocks...)
-					highest = len(m.blocks)
-				case err != nil:
-					rt.Fatal(err)
+					continue
 				}
-				continue
+				feed(t, ix, m.grow(rt))
+				highest = max(highest, len(m.blocks))
 			}
-			feed(t, ix, m.grow(rt))
-			highest = max(highest, len(m.blocks))
-		}
-		kept := 0
-		if err := ix.db.QueryRow("SELECT count(*) FROM blocks").Scan(&kept); err != nil || kept > cfg.K+2 {
-			rt.Fatalf("%d blocks kept, %v", kept, err)
-		}
-		unpruned := openTest(t, dsn(t), testConfig())
-		defer unpruned.Close()
-		feed(t, unpruned, m.blocks...)
-		for _, c := range []Credential{alice, lot} {
-			got, err := ix.UTxOsOf(ctx, c)
-			want, err2 := unpruned.UTxOsOf(ctx, c)
-			if err != nil || err2 != nil || len(got) != len(want) {
-				rt.Fatalf("%s: %d unspent, a fresh index has %d: %v, %v", c, len(got), len(want), err, err2)
+			kept := 0
+			if err := ix.db.QueryRow("SELECT count(*) FROM blocks").Scan(&kept); err != nil || kept > cfg.K+2 {
+				rt.Fatalf("%d blocks kept, %v", kept, err)
 			}
-			for i := range got {
-				if got[i].Ref != want[i].Ref || !got[i].Value.Equal(want[i].Value) {
-					rt.Fatalf("%s: %v, a fresh index has %v", c, got[i], want[i])
+			unpruned := openTest(t, Databases[0].New(t), testConfig())
+			defer unpruned.Close()
+			feed(t, unpruned, m.blocks...)
+			for _, c := range []Credential{alice, lot} {
+				got, err := ix.UTxOsOf(ctx, c)
+				want, err2 := unpruned.UTxOsOf(ctx, c)
+				if err != nil || err2 != nil || len(got) != len(want) {
+					rt.Fatalf("%s: %d unspent, a fresh index has %d: %v, %v", c, len(got), len(want), err, err2)
+				}
+				for i := range got {
+					if got[i].Ref != want[i].Ref || !got[i].Value.Equal(want[i].Value) {
+						rt.Fatalf("%s: %v, a fresh index has %v", c, got[i], want[i])
+					}
 				}
 			}
-		}
-		a, err := ix.EventsSince(ctx, 0, 1000)
-		b, err2 := unpruned.EventsSince(ctx, 0, 1000)
-		if err != nil || err2 != nil || len(a) != len(b) {
-			rt.Fatalf("%d events, a fresh index has %d: %v, %v", len(a), len(b), err, err2)
-		}
+			a, err := ix.EventsSince(ctx, 0, 1000)
+			b, err2 := unpruned.EventsSince(ctx, 0, 1000)
+			if err != nil || err2 != nil || len(a) != len(b) {
+				rt.Fatalf("%d events, a fresh index has %d: %v, %v", len(a), len(b), err, err2)
+			}
+		})
 	})
 }

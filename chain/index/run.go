@@ -29,8 +29,14 @@ const (
 	maxPause = 15 * time.Second
 )
 
+// maxBatch is how many blocks are written at once, and as many may wait: some 60 MB at worst.
+const maxBatch = 64
+
 // Run follows src until ctx ends, and returns ctx's error. A lost source or a failing database is tried again, less and
 // less often. ErrHandler, ErrChain: it cannot go on.
+//
+// Blocks are written while the next are fetched. At the tip each is written as it comes; those that come faster are
+// written together, so that catching up costs few commits.
 func (ix *Index) Run(ctx context.Context, src Source) error {
 	stored, err := ix.meta(ctx, ix.db, metaHandlers)
 	if err != nil {
@@ -66,7 +72,8 @@ func (ix *Index) Run(ctx context.Context, src Source) error {
 	}
 }
 
-// follow is one life of a connection. It reads the tip anew: a commit whose answer was lost may have happened.
+// follow is one life of a connection. It reads the tip anew: a commit whose answer was lost may have happened. What the
+// source gave is written before it returns, unless writing fails or ctx ends.
 func (ix *Index) follow(ctx context.Context, src Source) error {
 	if err := ix.load(ctx); err != nil {
 		return err
@@ -75,14 +82,76 @@ func (ix *Index) follow(ctx context.Context, src Source) error {
 	if err != nil {
 		return err
 	}
-	return src.Follow(ctx, from, follower{ix})
+	sourceCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	moves, written := make(chan move, maxBatch), make(chan error, 1)
+	go func() {
+		err := ix.writeMoves(ctx, moves)
+		cancel()
+		written <- err
+	}()
+	err = src.Follow(sourceCtx, from, follower{moves})
+	close(moves)
+	if failed := <-written; failed != nil {
+		return failed
+	}
+	return err
 }
 
-// follower keeps the calls of a source out of Index's own methods.
-type follower struct{ ix *Index }
+// move is one step of a source's chain.
+type move struct {
+	back   *chain.Point // after this there is nothing
+	block  chain.Block  // or this comes next
+	source chain.Point  // the source's tip then
+}
+
+// follower takes a source's calls into the queue of what is to be written.
+type follower struct{ moves chan<- move }
 
 func (f follower) Forward(ctx context.Context, b chain.Block, tip chain.Point) error {
-	return f.ix.apply(ctx, b, tip)
+	return f.put(ctx, move{block: b, source: tip})
 }
 
-func (f follower) Backward(ctx context.Context, p chain.Point) error { return f.ix.undo(ctx, p) }
+func (f follower) Backward(ctx context.Context, p chain.Point) error {
+	return f.put(ctx, move{back: &p})
+}
+
+func (f follower) put(ctx context.Context, m move) error {
+	select {
+	case f.moves <- m:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// writeMoves writes what comes until there is no more, as many blocks at once as wait.
+func (ix *Index) writeMoves(ctx context.Context, moves <-chan move) error {
+	for m := range moves {
+		var blocks []chain.Block
+		var source chain.Point
+		for more := true; more && m.back == nil; {
+			blocks, source = append(blocks, m.block), m.source
+			m = move{}
+			if len(blocks) == maxBatch {
+				break
+			}
+			select {
+			case m, more = <-moves:
+			default:
+				more = false
+			}
+		}
+		if len(blocks) > 0 {
+			if err := ix.apply(ctx, blocks, source); err != nil {
+				return err
+			}
+		}
+		if m.back != nil {
+			if err := ix.undo(ctx, *m.back); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -50,7 +50,7 @@ const (
 func (ix *Index) prepare(ctx context.Context) (stale string, err error) {
 	for _, t := range tables {
 		if _, err := ix.db.ExecContext(ctx, ix.d.sql(t)); err != nil {
-			return "", fmt.Errorf("making tables: %w: %w", ErrDatabase, err)
+			return "", fmt.Errorf("making tables: %w", failed(err))
 		}
 	}
 	schema, err := ix.meta(ctx, ix.db, metaSchema)
@@ -98,10 +98,16 @@ func (ix *Index) reset(ctx context.Context, why string) error {
 		if err := ix.exec(ctx, tx, "INSERT INTO blocks (seq, slot, hash, height) VALUES (0, ?, ?, ?)", int64(b.Slot), b.Hash[:], int64(b.Height)); err != nil {
 			return err
 		}
+		var rows [][]any
 		for _, u := range b.UTxOs {
-			if err := ix.insertUTxO(ctx, tx, 0, u); err != nil {
+			row, err := (&output{Spendable: Spendable{UTxO: u}}).row()
+			if err != nil {
 				return err
 			}
+			rows = append(rows, row)
+		}
+		if err := ix.execAll(ctx, tx, insertUTxOs, rows); err != nil {
+			return err
 		}
 		for k, v := range map[string]string{
 			metaSchema: schemaVersion, metaNetwork: networkText(ix.cfg.Network), metaWatch: watchText(ix.cfg.Watch),
@@ -128,7 +134,7 @@ type querier interface {
 func (ix *Index) meta(ctx context.Context, q querier, key string) (v string, err error) {
 	err = q.QueryRowContext(ctx, ix.d.sql("SELECT v FROM meta WHERE k = ?"), key).Scan(&v)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return "", fmt.Errorf("reading %s: %w: %w", key, ErrDatabase, err)
+		return "", fmt.Errorf("reading %s: %w", key, failed(err))
 	}
 	return v, nil
 }
@@ -140,7 +146,7 @@ func (ix *Index) setMeta(ctx context.Context, tx *sql.Tx, key, v string) error {
 func (ix *Index) exec(ctx context.Context, tx *sql.Tx, query string, args ...any) error {
 	if _, err := tx.ExecContext(ctx, ix.d.sql(query), args...); err != nil {
 		verb, _, _ := strings.Cut(query, " (")
-		return fmt.Errorf("%s: %w: %w", verb, ErrDatabase, err)
+		return fmt.Errorf("%s: %w", verb, failed(err))
 	}
 	return nil
 }
@@ -149,13 +155,19 @@ func (ix *Index) exec(ctx context.Context, tx *sql.Tx, query string, args ...any
 func (ix *Index) inTx(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := ix.db.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("begin: %w: %w", ErrDatabase, err)
+		return fmt.Errorf("begin: %w", failed(err))
 	}
-	if err := f(tx); err != nil {
+	if ix.d.lock != "" {
+		err = ix.exec(ctx, tx, ix.d.lock)
+	}
+	if err == nil {
+		err = f(tx)
+	}
+	if err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w: %w", ErrDatabase, err)
+		return fmt.Errorf("commit: %w", failed(err))
 	}
 	return nil
 }

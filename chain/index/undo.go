@@ -65,7 +65,7 @@ func (ix *Index) seqOf(ctx context.Context, p chain.Point) (int64, error) {
 	case errors.Is(err, sql.ErrNoRows):
 		return -1, nil
 	case err != nil:
-		return -1, fmt.Errorf("looking for slot %d: %w: %w", p.Slot, ErrDatabase, err)
+		return -1, fmt.Errorf("looking for slot %d: %w", p.Slot, failed(err))
 	case !bytes.Equal(hash, p.Hash[:]):
 		return -1, fmt.Errorf("looking for slot %d: %w", p.Slot, ErrDatabase)
 	}
@@ -77,7 +77,7 @@ func (ix *Index) seqOf(ctx context.Context, p chain.Point) (int64, error) {
 func (ix *Index) pruned(ctx context.Context) (bool, error) {
 	var lowest sql.NullInt64
 	if err := ix.db.QueryRowContext(ctx, "SELECT min(seq) FROM blocks WHERE seq > 0").Scan(&lowest); err != nil {
-		return false, fmt.Errorf("reading blocks: %w: %w", ErrDatabase, err)
+		return false, fmt.Errorf("reading blocks: %w", failed(err))
 	}
 	return lowest.Int64 > 1, nil
 }
@@ -86,7 +86,7 @@ func (ix *Index) pruned(ctx context.Context) (bool, error) {
 func (ix *Index) points(ctx context.Context) (ps []chain.Point, err error) {
 	rows, err := ix.db.QueryContext(ctx, "SELECT seq, slot, hash FROM blocks ORDER BY seq DESC")
 	if err != nil {
-		return nil, fmt.Errorf("reading blocks: %w: %w", ErrDatabase, err)
+		return nil, fmt.Errorf("reading blocks: %w", failed(err))
 	}
 	defer rows.Close()
 	tip, step := int64(-1), int64(0)
@@ -94,7 +94,7 @@ func (ix *Index) points(ctx context.Context) (ps []chain.Point, err error) {
 		var seq, slot int64
 		var hash []byte
 		if err := rows.Scan(&seq, &slot, &hash); err != nil {
-			return nil, fmt.Errorf("reading blocks: %w: %w", ErrDatabase, err)
+			return nil, fmt.Errorf("reading blocks: %w", failed(err))
 		}
 		if tip < 0 {
 			tip = seq
@@ -108,7 +108,7 @@ func (ix *Index) points(ctx context.Context) (ps []chain.Point, err error) {
 		step = max(2*step, 1)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("reading blocks: %w: %w", ErrDatabase, err)
+		return nil, fmt.Errorf("reading blocks: %w", failed(err))
 	}
 	return ps, nil
 }

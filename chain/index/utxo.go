@@ -28,7 +28,15 @@ func (ix *Index) UTxOsOf(ctx context.Context, c Credential) ([]chain.UTxO, error
 
 // UTxO is a watched output, even if it is spent: those are kept until K blocks deep.
 func (ix *Index) UTxO(ctx context.Context, ref chain.OutRef) (s Spendable, ok bool, err error) {
-	return ix.utxo(ctx, ix.db, ref)
+	row := ix.db.QueryRowContext(ctx, ix.d.sql("SELECT "+utxoColumns+" FROM utxos WHERE tx = ? AND ix = ?"), ref.Tx[:], int64(ref.Index))
+	s, err = scanUTxO(row.Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return s, false, nil
+	}
+	if err != nil {
+		return s, false, fmt.Errorf("reading output %s: %w", ref, failed(err))
+	}
+	return s, true, nil
 }
 
 // TxBlock is the block that includes a transaction, if it touches what is watched and is included.
@@ -40,7 +48,7 @@ func (ix *Index) TxBlock(ctx context.Context, id chain.TxID) (p chain.Point, hei
 		return p, 0, false, nil
 	}
 	if err != nil {
-		return p, 0, false, fmt.Errorf("looking for transaction %s: %w: %w", id, ErrDatabase, err)
+		return p, 0, false, fmt.Errorf("looking for transaction %s: %w", id, failed(err))
 	}
 	p.Slot = chain.Slot(slot)
 	copy(p.Hash[:], hash)
@@ -49,42 +57,31 @@ func (ix *Index) TxBlock(ctx context.Context, id chain.TxID) (p chain.Point, hei
 
 const utxoColumns = "tx, ix, address, value, datum, script, spender"
 
-func (ix *Index) utxo(ctx context.Context, q querier, ref chain.OutRef) (s Spendable, ok bool, err error) {
-	row := q.QueryRowContext(ctx, ix.d.sql("SELECT "+utxoColumns+" FROM utxos WHERE tx = ? AND ix = ?"), ref.Tx[:], int64(ref.Index))
-	s, err = scanUTxO(row.Scan)
-	if errors.Is(err, sql.ErrNoRows) {
-		return s, false, nil
-	}
-	if err != nil {
-		return s, false, fmt.Errorf("reading output %s: %w: %w", ref, ErrDatabase, err)
-	}
-	return s, true, nil
-}
-
 func (ix *Index) unspent(ctx context.Context, where string, arg any) (us []chain.UTxO, err error) {
 	rows, err := ix.db.QueryContext(ctx, ix.d.sql("SELECT "+utxoColumns+" FROM utxos WHERE spent IS NULL AND "+where+" ORDER BY tx, ix"), arg)
 	if err != nil {
-		return nil, fmt.Errorf("reading outputs: %w: %w", ErrDatabase, err)
+		return nil, fmt.Errorf("reading outputs: %w", failed(err))
 	}
 	defer rows.Close()
 	for rows.Next() {
 		s, err := scanUTxO(rows.Scan)
 		if err != nil {
-			return nil, fmt.Errorf("reading outputs: %w: %w", ErrDatabase, err)
+			return nil, fmt.Errorf("reading outputs: %w", failed(err))
 		}
 		us = append(us, s.UTxO)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("reading outputs: %w: %w", ErrDatabase, err)
+		return nil, fmt.Errorf("reading outputs: %w", failed(err))
 	}
 	return us, nil
 }
 
-func scanUTxO(scan func(...any) error) (s Spendable, err error) {
+// scanUTxO reads utxoColumns, and more after them.
+func scanUTxO(scan func(...any) error, more ...any) (s Spendable, err error) {
 	var tx, address, spender []byte
 	var index int64
 	var value string
-	if err := scan(&tx, &index, &address, &value, &s.Datum, &s.Script, &spender); err != nil {
+	if err := scan(append([]any{&tx, &index, &address, &value, &s.Datum, &s.Script, &spender}, more...)...); err != nil {
 		return s, err
 	}
 	copy(s.Ref.Tx[:], tx)
@@ -100,21 +97,4 @@ func scanUTxO(scan func(...any) error) (s Spendable, err error) {
 		copy(s.SpentBy[:], spender)
 	}
 	return s, nil
-}
-
-func (ix *Index) insertUTxO(ctx context.Context, tx *sql.Tx, seq int64, u chain.UTxO) error {
-	value, err := json.Marshal(u.Value)
-	if err != nil {
-		return fmt.Errorf("value of %s: %w", u.Ref, err)
-	}
-	return ix.exec(ctx, tx, "INSERT INTO utxos (tx, ix, made, address, credential, value, datum, script) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		u.Ref.Tx[:], int64(u.Ref.Index), seq, u.Address.Bytes(), PaymentOf(u.Address).bytes(), string(value), nullable(u.Datum), nullable(u.Script))
-}
-
-// nullable keeps none apart from empty.
-func nullable(b []byte) any {
-	if b == nil {
-		return nil
-	}
-	return b
 }
