@@ -16,8 +16,12 @@ prerequisites:
 	@testnet/prerequisites.sh
 
 .PHONY: setup
-setup: prerequisites ## install what is missing (Docker engine, debootstrap, PostgreSQL) and start dockerd; says so first
+setup: prerequisites ## install what is missing (Docker engine, debootstrap) and start dockerd; says so first
 	@testnet/setup.sh
+
+.PHONY: setup-tests
+setup-tests: prerequisites ## the same, and PostgreSQL, of which tests start a server of their own
+	@testnet/setup.sh tests
 
 .PHONY: build
 build: prerequisites ## bin/tally and bin/tally-devnet
@@ -29,16 +33,20 @@ demo: setup build ## the whole market on this machine: three jobs, paid in test 
 	@bin/tally demo --out demo-out
 
 .PHONY: test
-test: setup build ## every test: unit, contracts, real node, real containers
+test: setup-tests build ## every test: unit, contracts, real node, real containers
 	@testnet/test.sh
 
 .PHONY: race
-race: setup build ## the tests of everything concurrent, under the race detector
+race: setup-tests build ## the tests of everything concurrent, under the race detector
 	$(GO) test -race -count=1 ./executor/... ./market/... ./escrow/... ./chain/... ./provider/...
 
 .PHONY: crash
 crash: setup build ## SIGKILL requester and provider in each phase, restart, print outcome and balances
 	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 60m -tags crash -v -run Crash ./testnet
+
+.PHONY: rollback
+rollback: setup-tests build ## rollbacks at every block to every depth, kills at every byte, full disks; two real producers and a cut network
+	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 40m -tags rollback -v -run Rollback ./chain/index ./testnet
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 20s each)
