@@ -10,7 +10,7 @@ import (
 // returns the rest to change. Collateral comes from coll, which pays for nothing else. The same arguments, have and
 // coll in any order, give the same bytes. The body is in CIP-21's canonical form.
 //
-// ErrInsufficient: the coins do not cover it. ErrScript: a script refuses (see ScriptError). ErrLedgerRule: the
+// ErrInsufficient: the coins do not cover it. ErrFragmented: they do, but are too many for one transaction. ErrScript: a script refuses (see ScriptError). ErrLedgerRule: the
 // ledger would refuse it whatever the coins. ErrMalformed: the draft contradicts itself.
 func Balance(d Draft, have []UTxO, change Address, coll []UTxO, p Params, clk Clock, net Network) (*Tx, error) {
 	b := &balancer{Draft: d, p: p, clk: clk, net: net, change: change, coll: coll}
@@ -68,7 +68,9 @@ func (b *balancer) settle() (*Tx, error) {
 			if err != nil {
 				return nil, err
 			}
-			b.paying = append(b.paying, u)
+			if err := b.pay(u); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		if err != nil {
@@ -80,6 +82,9 @@ func (b *balancer) settle() (*Tx, error) {
 			return nil, err
 		}
 		if settled {
+			if err := b.fragmented(tx); err != nil {
+				return nil, err
+			}
 			return tx, checkBody(tx, body, indexUTxOs(tx.resolved), b.p, b.clk, b.net)
 		}
 	}
@@ -177,44 +182,4 @@ func addMint(in, out Value, mint map[AssetID]int64) (_, _ Value, err error) {
 		}
 	}
 	return in, out, nil
-}
-
-// makeChange returns the rest to the change address: in one output, or with several where one would grow beyond
-// the largest value; then the last takes all lovelace that the others do not need.
-func (b *balancer) makeChange(fee Lovelace) ([]Output, error) {
-	in, out, err := b.totals()
-	if err != nil {
-		return nil, err
-	}
-	if out, err = out.Add(Coins(fee)); err != nil {
-		return nil, err
-	}
-	have, need := in.Coin, out.Coin
-	in.Coin, out.Coin = 0, 0
-	rest, err := in.Sub(out)
-	if err != nil {
-		return nil, err
-	}
-	if have == need && len(rest.Assets) == 0 {
-		return nil, nil
-	}
-	var change []Output
-	cur := Output{Address: b.change}
-	for _, id := range rest.IDs() {
-		next := cur.Value.With(id, rest.Of(id))
-		if next.Coin = 1 << 40; len(next.Encode()) > int(b.p.MaxValueSize) && len(cur.Value.Assets) > 0 {
-			cur.Value.Coin = b.p.MinCoin(cur)
-			change, need = append(change, cur), need+cur.Value.Coin
-			cur.Value = Value{}.With(id, rest.Of(id))
-			continue
-		}
-		next.Coin = 0
-		cur.Value = next
-	}
-	least := b.p.MinCoin(cur)
-	if have < need+least {
-		return nil, errShort{need + least - have}
-	}
-	cur.Value.Coin = have - need
-	return append(change, cur), nil
 }

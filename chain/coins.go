@@ -6,56 +6,127 @@ import (
 	"slices"
 )
 
+// Which coins pay
+//
+// CIP-2 names what coin selection is for: few inputs, change that is of use, and no growing pile of small outputs. Its
+// two algorithms are Largest-First and Random-Improve. Here the choice must be deterministic, since the same draft and
+// coins give the same bytes, and it must take as few outputs as it can: what a transaction under way spends is
+// reserved, and no other job can have it until then. So for each asset, and at last for ADA, the smallest output that
+// covers what is missing on its own is taken, or, while none does, the largest. Then no output is taken that the others
+// do without, and large ones stay whole for other jobs. Small ones are not spent by the way but joined on purpose, in a
+// transaction of their own, when fees are the only cost.
+
 // coinPool is what a transaction may still take from. The order of what it was made from does not matter.
 type coinPool []UTxO
 
-// newCoinPool keeps what may pay: outputs of keys that are not taken already and carry no script.
+// newCoinPool keeps what may pay: outputs of keys that are not taken already and carry no script, each once.
 func newCoinPool(have []UTxO, taken map[OutRef]bool) coinPool {
-	var pool coinPool
+	pool := make(coinPool, 0, len(have))
+	seen := make(map[OutRef]bool, len(have))
 	for _, u := range have {
-		if _, ok := u.Address.Key(); ok && u.Script == nil && !taken[u.Ref] {
-			pool = append(pool, u)
+		if _, ok := u.Address.Key(); ok && u.Script == nil && !taken[u.Ref] && !seen[u.Ref] {
+			pool, seen[u.Ref] = append(pool, u), true
 		}
 	}
-	slices.SortFunc(pool, func(a, b UTxO) int { return a.Ref.Compare(b.Ref) })
-	return slices.CompactFunc(pool, func(a, b UTxO) bool { return a.Ref == b.Ref })
+	return pool
 }
 
 // takeAsset takes one output towards a missing quantity of an asset.
 func (p *coinPool) takeAsset(id AssetID, missing uint64) (UTxO, error) {
-	return p.take(id.String(), missing, func(u UTxO) uint64 { return u.Value.Of(id) })
+	return p.take(id.String(), missing, func(u *UTxO) uint64 { return u.Value.Of(id) })
 }
 
 // takeCoin takes one output towards missing lovelace.
 func (p *coinPool) takeCoin(missing Lovelace) (UTxO, error) {
-	return p.take("lovelace", uint64(missing), func(u UTxO) uint64 { return uint64(u.Value.Coin) })
+	return p.take("lovelace", uint64(missing), func(u *UTxO) uint64 { return uint64(u.Value.Coin) })
 }
 
-// take takes the smallest output that covers what is missing on its own, with the fewest assets, or else the
-// largest there is: few inputs, and large ones are kept whole.
-func (p *coinPool) take(what string, missing uint64, amount func(UTxO) uint64) (UTxO, error) {
-	best := -1
-	better := func(a, b UTxO) bool {
-		x, y := amount(a), amount(b)
-		if (x >= missing) != (y >= missing) {
-			return x >= missing
-		}
-		if x >= missing {
-			return cmp.Or(cmp.Compare(len(a.Value.Assets), len(b.Value.Assets)), cmp.Compare(x, y)) < 0
-		}
-		return x > y
-	}
-	for i, u := range *p {
-		if amount(u) > 0 && (best < 0 || better(u, (*p)[best])) {
-			best = i
+// take takes the smallest output that covers what is missing on its own, with the fewest assets, or else the largest.
+func (p *coinPool) take(what string, missing uint64, amount func(*UTxO) uint64) (UTxO, error) {
+	best, most := -1, uint64(0)
+	for i := range *p {
+		u := &(*p)[i]
+		if x := amount(u); x > 0 && (best < 0 || better(u, x, &(*p)[best], most, missing)) {
+			best, most = i, x
 		}
 	}
 	if best < 0 {
 		return UTxO{}, fmt.Errorf("%d of %s missing: %w", missing, what, ErrInsufficient)
 	}
-	u := (*p)[best]
-	*p = slices.Delete(*p, best, best+1)
+	u, last := (*p)[best], len(*p)-1
+	(*p)[best] = (*p)[last]
+	*p = (*p)[:last]
 	return u, nil
+}
+
+// better says whether a, with x of what is missing, is to be taken rather than b with y.
+func better(a *UTxO, x uint64, b *UTxO, y, missing uint64) bool {
+	if (x >= missing) != (y >= missing) {
+		return x >= missing
+	}
+	if x >= missing {
+		return cmp.Or(cmp.Compare(len(a.Value.Assets), len(b.Value.Assets)), cmp.Compare(x, y), a.Ref.Compare(b.Ref)) < 0
+	}
+	return cmp.Or(cmp.Compare(y, x), a.Ref.Compare(b.Ref)) < 0
+}
+
+// coverAssets takes coins until they cover every asset that is paid, and gives back those that the later ones made
+// needless.
+func (b *balancer) coverAssets() error {
+	in, out, err := b.totals()
+	if err != nil {
+		return err
+	}
+	assets := out.IDs()
+	for _, id := range assets {
+		for in.Of(id) < out.Of(id) {
+			u, err := b.pool.takeAsset(id, out.Of(id)-in.Of(id))
+			if err != nil {
+				return err
+			}
+			if in, err = in.Add(u.Value); err != nil {
+				return err
+			}
+			if err := b.pay(u); err != nil {
+				return err
+			}
+		}
+	}
+	needless := func(u UTxO) bool {
+		return !slices.ContainsFunc(assets, func(id AssetID) bool { return in.Of(id)-u.Value.Of(id) < out.Of(id) })
+	}
+	b.paying = slices.DeleteFunc(b.paying, func(u UTxO) bool {
+		if !needless(u) {
+			return false
+		}
+		for id, q := range u.Value.Assets {
+			in.Assets[id] -= q
+		}
+		b.pool = append(b.pool, u)
+		return true
+	})
+	return nil
+}
+
+// leastInput is the fewest bytes that an input takes in a transaction: a pair of a hash and an index.
+const leastInput = 1 + 34 + 1
+
+// pay spends a coin.
+func (b *balancer) pay(u UTxO) error {
+	b.paying = append(b.paying, u)
+	if len(b.paying) > int(b.p.MaxTxSize)/leastInput {
+		return fmt.Errorf("even %d outputs do not cover it, and no transaction takes more: %w", len(b.paying)-1, ErrFragmented)
+	}
+	return nil
+}
+
+// fragmented names the cause of a transaction that is too large only because of its many coins.
+func (b *balancer) fragmented(tx *Tx) error {
+	size := tx.signedSize(len(tx.needed))
+	if size <= int(b.p.MaxTxSize) || size-leastInput*len(b.paying) > int(b.p.MaxTxSize) {
+		return nil
+	}
+	return fmt.Errorf("it takes %d outputs to cover it, and the transaction has %d bytes then, at most %d: %w", len(b.paying), size, b.p.MaxTxSize, ErrFragmented)
 }
 
 // chooseCollateral finds collateral for a fee among coins: one output if one does, ADA alone if it can, else the
@@ -63,8 +134,8 @@ func (p *coinPool) take(what string, missing uint64, amount func(UTxO) uint64) (
 // output, all of it.
 func chooseCollateral(coins []UTxO, fee Lovelace, back Address, p Params) (in []OutRef, ret *Output, total Lovelace, err error) {
 	pool := newCoinPool(coins, nil)
-	slices.SortStableFunc(pool, func(a, b UTxO) int {
-		return cmp.Or(cmp.Compare(len(a.Value.Assets), len(b.Value.Assets)), cmp.Compare(a.Value.Coin, b.Value.Coin))
+	slices.SortFunc(pool, func(a, b UTxO) int {
+		return cmp.Or(cmp.Compare(len(a.Value.Assets), len(b.Value.Assets)), cmp.Compare(a.Value.Coin, b.Value.Coin), a.Ref.Compare(b.Ref))
 	})
 	least := p.Collateral(fee)
 	for i := range pool {
@@ -72,7 +143,7 @@ func chooseCollateral(coins []UTxO, fee Lovelace, back Address, p Params) (in []
 			return []OutRef{pool[i].Ref}, ret, total, nil
 		}
 	}
-	slices.SortStableFunc(pool, func(a, b UTxO) int { return cmp.Compare(b.Value.Coin, a.Value.Coin) })
+	slices.SortFunc(pool, func(a, b UTxO) int { return cmp.Or(cmp.Compare(b.Value.Coin, a.Value.Coin), a.Ref.Compare(b.Ref)) })
 	for n := 2; n <= min(len(pool), int(p.MaxCollateralInputs)); n++ {
 		if ret, total, ok := coversCollateral(pool[:n], least, back, p); ok {
 			for _, u := range pool[:n] {

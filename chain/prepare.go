@@ -22,27 +22,7 @@ func (b *balancer) prepare(have []UTxO) error {
 		taken[u.Ref] = true
 	}
 	b.pool = newCoinPool(have, taken)
-	_, out, err := b.totals()
-	if err != nil {
-		return err
-	}
-	for _, id := range out.IDs() {
-		for {
-			in, _, err := b.totals()
-			if err != nil {
-				return err
-			}
-			if in.Of(id) >= out.Of(id) {
-				break
-			}
-			u, err := b.pool.takeAsset(id, out.Of(id)-in.Of(id))
-			if err != nil {
-				return err
-			}
-			b.paying = append(b.paying, u)
-		}
-	}
-	return nil
+	return b.coverAssets()
 }
 
 func (b *balancer) checkBounds() error {
@@ -164,23 +144,11 @@ func (b *balancer) prepareScripts() error {
 	return nil
 }
 
-// messageLabel is the metadata label of transaction messages (CIP-20).
-const messageLabel = 674
-
-func (b *balancer) prepareMessage() error {
-	if len(b.Message) == 0 {
-		return nil
+func (b *balancer) prepareMessage() (err error) {
+	if len(b.Message) > 0 {
+		b.aux, err = encodeMessage(b.Message)
 	}
-	m := appendUint(appendMap(nil, 1), messageLabel)
-	m = appendArray(appendText(appendMap(m, 1), "msg"), len(b.Message))
-	for _, line := range b.Message {
-		if len(line) > 64 {
-			return fmt.Errorf("message line of %d bytes, at most 64: %w", len(line), ErrMalformed)
-		}
-		m = appendText(m, line)
-	}
-	b.aux = m
-	return nil
+	return err
 }
 
 func hashOf(b []byte) *Hash256 {

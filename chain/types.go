@@ -16,6 +16,8 @@ var (
 	ErrMalformed = errors.New("malformed")
 	// ErrInsufficient is a wallet that cannot cover what a transaction needs.
 	ErrInsufficient = errors.New("insufficient funds")
+	// ErrFragmented is a wallet that has enough, but in more outputs than a transaction can take: join them first.
+	ErrFragmented = errors.New("too many small outputs")
 	// ErrScript is a script that refused the transaction in local evaluation.
 	ErrScript = errors.New("script refused")
 	// ErrLedgerRule is a transaction that the ledger's rules would refuse.

@@ -40,11 +40,16 @@ func (v Value) Add(w Value) (Value, error) {
 	}
 	r := v.clone()
 	r.Coin += w.Coin
+	if r.Assets == nil && len(w.Assets) > 0 {
+		r.Assets = make(map[AssetID]uint64, len(w.Assets))
+	}
 	for a, q := range w.Assets {
 		if r.Assets[a] > math.MaxUint64-q {
 			return Value{}, fmt.Errorf("overflow of %s: %w", a, ErrMalformed)
 		}
-		r = r.With(a, q)
+		if q > 0 {
+			r.Assets[a] += q
+		}
 	}
 	return r, nil
 }
