@@ -82,7 +82,7 @@ func (b *balancer) settle() (*Tx, error) {
 			return nil, err
 		}
 		if settled {
-			if err := b.fragmented(tx); err != nil {
+			if err := b.checkSize(tx); err != nil {
 				return nil, err
 			}
 			return tx, checkBody(tx, body, indexUTxOs(tx.resolved), b.p, b.clk, b.net)

@@ -111,22 +111,27 @@ func (b *balancer) coverAssets() error {
 // leastInput is the fewest bytes that an input takes in a transaction: a pair of a hash and an index.
 const leastInput = 1 + 34 + 1
 
-// pay spends a coin.
+// pay spends a coin. ErrFragmented: no transaction takes so many.
 func (b *balancer) pay(u UTxO) error {
 	b.paying = append(b.paying, u)
-	if len(b.paying) > int(b.p.MaxTxSize)/leastInput {
-		return fmt.Errorf("even %d outputs do not cover it, and no transaction takes more: %w", len(b.paying)-1, ErrFragmented)
+	if size := len(b.paying) * leastInput; size > int(b.p.MaxTxSize) {
+		return b.fragmented(size)
 	}
 	return nil
 }
 
-// fragmented names the cause of a transaction that is too large only because of its many coins.
-func (b *balancer) fragmented(tx *Tx) error {
+// checkSize finds the cause of a transaction that is too large: mostly its coins, or else what it does.
+func (b *balancer) checkSize(tx *Tx) error {
 	size := tx.signedSize(len(tx.needed))
-	if size <= int(b.p.MaxTxSize) || size-leastInput*len(b.paying) > int(b.p.MaxTxSize) {
-		return nil
+	if size <= int(b.p.MaxTxSize) || 2*leastInput*len(b.paying) < size {
+		return nil // what it does is checked with all other rules
 	}
-	return fmt.Errorf("it takes %d outputs to cover it, and the transaction has %d bytes then, at most %d: %w", len(b.paying), size, b.p.MaxTxSize, ErrFragmented)
+	return b.fragmented(size)
+}
+
+func (b *balancer) fragmented(size int) error {
+	err := refuse("MaxTxSizeUTxO", "with %d outputs that pay it has %d bytes or more, at most %d", len(b.paying), size, b.p.MaxTxSize)
+	return fmt.Errorf("%w: %w", ErrFragmented, err)
 }
 
 // chooseCollateral finds collateral for a fee among coins: one output if one does, ADA alone if it can, else the
