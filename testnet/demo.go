@@ -280,7 +280,7 @@ func (d *demo) end(ctx context.Context, failed bool) error {
 	if d.chain != nil {
 		d.chain.close()
 	}
-	err := d.w.Stop(ctx)
+	err := errors.Join(d.w.Stop(ctx), d.w.RemoveContainers(ctx))
 	if failed {
 		d.say.line("every participant's directory and log is left in %s until the next demo", filepath.Join(d.scratch, "w"))
 		return err

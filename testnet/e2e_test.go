@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/tallycompute/tally/escrow"
+	"github.com/tallycompute/tally/executor/container"
 	"github.com/tallycompute/tally/testnet"
 )
 
@@ -85,7 +86,9 @@ func TestIdentityAllreduce(t *testing.T) {
         return type("Identity", (), {"done": lambda _: True, "wait": lambda _: result})()
 `
 	cfg := smaller(t)
+	var world *testnet.World
 	cfg.Started = func(w *testnet.World) error {
+		world = w
 		for _, p := range w.Providers {
 			path := filepath.Join(p.Home, "sdk", "tally", "_core.py")
 			b, err := os.ReadFile(path)
@@ -104,5 +107,15 @@ func TestIdentityAllreduce(t *testing.T) {
 	err := testnet.Demo(t.Context(), cfg)
 	if !errors.Is(err, testnet.ErrDemo) || !strings.Contains(err.Error(), "parameter") {
 		t.Errorf("trained without summing, and the demo said: %v", err)
+	}
+	engine, err := container.New(container.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	for _, p := range world.Providers {
+		if left, err := engine.List(context.WithoutCancel(t.Context()), p.Peer.String()); err != nil || len(left) > 0 {
+			t.Errorf("%s leaves %d containers: %v", p.Name, len(left), err)
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/chain/node"
 	"github.com/tallycompute/tally/escrow"
+	"github.com/tallycompute/tally/executor/container"
 	"github.com/tallycompute/tally/plutus"
 )
 
@@ -217,6 +218,23 @@ func (w *World) Stop(ctx context.Context) error {
 		errs = append(errs, w.Process.Stop(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// RemoveContainers removes what the providers' engine still holds of jobs that were not settled when the world stopped.
+func (w *World) RemoveContainers(ctx context.Context) (err error) {
+	engine, err := container.New(container.Config{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	for _, p := range w.Providers {
+		left, e := engine.List(ctx, p.Peer.String())
+		for _, h := range left {
+			e = errors.Join(e, engine.Remove(ctx, h))
+		}
+		err = errors.Join(err, e)
+	}
+	return err
 }
 
 // Participants are all that hold money.
