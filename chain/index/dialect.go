@@ -11,21 +11,20 @@ import (
 	"strconv"
 	"strings"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // database/sql driver "pgx"
-	_ "modernc.org/sqlite"             // database/sql driver "sqlite"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // dialect is what differs between the two databases.
 type dialect struct {
-	driver   string
 	bytes    string // type of byte strings
 	numbered bool   // parameters are $1, $2, … instead of ?
 	lock     string // keeps other writers out of a transaction that has begun, "" where to begin does
 }
 
 var (
-	sqliteDialect   = dialect{driver: "sqlite", bytes: "BLOB"}
-	postgresDialect = dialect{driver: "pgx", bytes: "BYTEA", numbered: true, lock: "LOCK TABLE blocks IN EXCLUSIVE MODE"}
+	sqliteDialect   = dialect{bytes: "BLOB"}
+	postgresDialect = dialect{bytes: "BYTEA", numbered: true, lock: "LOCK TABLE blocks IN EXCLUSIVE MODE"}
 )
 
 // sql rewrites a statement written with ? parameters and type BYTES.
@@ -47,28 +46,14 @@ func (d dialect) sql(s string) string {
 }
 
 // openDB opens a DSN: postgres://… or postgresql://…, else the path of a SQLite file, which is made if missing.
-func openDB(ctx context.Context, dsn string) (*sql.DB, dialect, error) {
-	d, source := sqliteDialect, ""
+func openDB(ctx context.Context, dsn string) (db *sql.DB, d dialect, err error) {
 	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
-		d, source = postgresDialect, dsn
+		d = postgresDialect
+		db, err = openPostgres(dsn)
 	} else {
-		path, err := filepath.Abs(dsn)
-		if err != nil || dsn == "" {
-			return nil, d, fmt.Errorf("%w: path %q", ErrDatabase, dsn)
-		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, d, fmt.Errorf("%w: %w", ErrDatabase, err)
-		}
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-		if err != nil {
-			return nil, d, fmt.Errorf("%w: %w", ErrDatabase, err)
-		}
-		if err := f.Close(); err != nil {
-			return nil, d, fmt.Errorf("%w: %w", ErrDatabase, err)
-		}
-		source = sqliteSource(path)
+		d = sqliteDialect
+		db, err = openSQLite(dsn)
 	}
-	db, err := sql.Open(d.driver, source)
 	if err == nil {
 		err = db.PingContext(ctx)
 	}
@@ -79,6 +64,39 @@ func openDB(ctx context.Context, dsn string) (*sql.DB, dialect, error) {
 		return nil, d, fmt.Errorf("opening: %w", failed(err))
 	}
 	return db, d, nil
+}
+
+// openPostgres asks for what sqliteSource asks for: a transaction waits for no disk, and ten seconds for a lock. A DSN
+// that says otherwise is obeyed.
+func openPostgres(dsn string) (*sql.DB, error) {
+	cfg, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	for k, v := range map[string]string{"synchronous_commit": "off", "lock_timeout": "10000"} {
+		if _, said := cfg.RuntimeParams[k]; !said {
+			cfg.RuntimeParams[k] = v
+		}
+	}
+	return stdlib.OpenDB(*cfg), nil
+}
+
+func openSQLite(path string) (*sql.DB, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil || path == "" {
+		return nil, fmt.Errorf("path %q", path)
+	}
+	if err := os.MkdirAll(filepath.Dir(abs), 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(abs, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	return sql.Open("sqlite", sqliteSource(abs))
 }
 
 // sqliteSource is a file's DSN: a write-ahead log, so that readers never wait for a block; a killed process loses

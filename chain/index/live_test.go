@@ -6,18 +6,12 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	ouroboros "github.com/blinklabs-io/gouroboros"
-	"github.com/blinklabs-io/gouroboros/ledger"
-	"github.com/blinklabs-io/gouroboros/protocol/chainsync"
-	pcommon "github.com/blinklabs-io/gouroboros/protocol/common"
 	"golang.org/x/crypto/blake2b"
 
 	"github.com/tallycompute/tally/chain"
@@ -110,7 +104,7 @@ func TestLive(t *testing.T) {
 		Network: network, Base: index.Base{UTxOs: []chain.UTxO{genesisOutput(a.addr, funds)}},
 		Watch: []index.Credential{index.PaymentOf(a.addr), index.PaymentOf(b.addr)},
 	}
-	ix, _, stop := run(t, cfg, n)
+	ix, stop := run(t, cfg, n)
 	var ids []chain.TxID
 	for i := range 3 {
 		ids = append(ids, pay(t, n, ix, a, b.addr, chain.Lovelace(10_000_000+i)))
@@ -135,18 +129,19 @@ func TestLive(t *testing.T) {
 	}
 }
 
-// run opens an index and follows src until stop is called. applied counts blocks.
-func run(t *testing.T, cfg index.Config, src index.Source) (ix *index.Index, applied *atomic.Int64, stop func()) {
+// run opens an index and follows src until stop is called.
+func run(t testing.TB, cfg index.Config, src index.Source) (ix *index.Index, stop func()) {
 	t.Helper()
-	ix, err := index.Open(t.Context(), filepath.Join(t.TempDir(), "index.db"), cfg)
+	return runOn(t, filepath.Join(t.TempDir(), "index.db"), cfg, src)
+}
+
+func runOn(t testing.TB, dsn string, cfg index.Config, src index.Source) (ix *index.Index, stop func()) {
+	t.Helper()
+	ix, err := index.Open(t.Context(), dsn, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	applied = new(atomic.Int64)
-	ix.Register("count/1", index.HandlerFunc(func(index.Block) ([]index.Event, error) {
-		applied.Add(1)
-		return nil, nil
-	}))
+	ix.Register("flows/1", index.HandlerFunc(flows))
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -156,7 +151,22 @@ func run(t *testing.T, cfg index.Config, src index.Source) (ix *index.Index, app
 	})
 	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
 	t.Cleanup(func() { stop(); ix.Close() })
-	return ix, applied, stop
+	return ix, stop
+}
+
+// flows is a handler that logs what goes to each address and what leaves it.
+func flows(b index.Block) (es []index.Event, err error) {
+	for _, t := range b.Txs {
+		for _, in := range t.Inputs {
+			if u, ok := b.Spent[in]; ok {
+				es = append(es, index.Event{Key: u.Address.String(), Kind: "out", Payload: in.Tx[:]})
+			}
+		}
+		for _, u := range t.Outputs {
+			es = append(es, index.Event{Key: u.Address.String(), Kind: "in", Payload: u.Ref.Tx[:]})
+		}
+	}
+	return es, nil
 }
 
 // same compares the index's coins with the node's, whose answers lag the blocks it hands out: it is given ten slots.
@@ -179,83 +189,12 @@ func same(t *testing.T, ix *index.Index, n *node.Node, a chain.Address) {
 	}
 }
 
-// rawBlock is a block as it is on the wire.
-type rawBlock struct {
-	point pcommon.Point
-	era   uint
-	raw   []byte
-}
-
-// capture takes the raw blocks of a node's chain, from the first to the one with a transaction.
-func capture(t *testing.T, socket string, until chain.TxID) (blocks []rawBlock) {
-	t.Helper()
-	got, done := make(chan rawBlock), make(chan struct{})
-	cfg := chainsync.NewConfig(
-		chainsync.WithRollForwardRawFunc(func(_ chainsync.CallbackContext, era uint, raw []byte, _ chainsync.Tip) error {
-			lb, err := ledger.NewBlockFromCbor(era, raw)
-			if err != nil {
-				return err
-			}
-			select {
-			case got <- rawBlock{pcommon.NewPoint(lb.SlotNumber(), lb.Hash().Bytes()), era, raw}:
-			case <-done:
-			}
-			return nil
-		}),
-		chainsync.WithRollBackwardFunc(func(chainsync.CallbackContext, pcommon.Point, chainsync.Tip) error { return nil }))
-	c, err := ouroboros.NewConnection(ouroboros.WithNetworkMagic(network.Magic), ouroboros.WithNodeToNode(false), ouroboros.WithChainSyncConfig(cfg))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Dial("unix", socket); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		close(done)
-		c.Close()
-		for range c.ErrorChan() {
-		}
-	}()
-	if err := c.ChainSync().Client.Sync(nil); err != nil {
-		t.Fatal(err)
-	}
-	for b := range got {
-		blocks = append(blocks, b)
-		if hasTx(t, b, until) {
-			return blocks
-		}
-	}
-	return blocks
-}
-
-func hasTx(t *testing.T, b rawBlock, id chain.TxID) bool {
-	lb, err := ledger.NewBlockFromCbor(b.era, b.raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return slices.ContainsFunc(lb.Transactions(), func(x ledger.Transaction) bool { return chain.TxID(x.Hash()) == id })
-}
-
 // replay serves blocks to a new index, all of them, then rolls back to before block at, and serves the rest again.
 func replay(t *testing.T, cfg index.Config, blocks []rawBlock, at int, want *index.Index, ids []chain.TxID, addrs []chain.Address) {
-	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var server sync.WaitGroup
-	server.Go(func() { serve(t, l, blocks, at) })
-	n, err := node.Dial(t.Context(), node.Config{Socket: l.Addr().String(), Network: network})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ix, applied, stop := run(t, cfg, n)
-	last := chain.BlockHash(blocks[len(blocks)-1].point.Hash)
-	for {
-		changed := ix.Changed()
-		if applied.Load() == int64(2*len(blocks)-at) && ix.Tip().Hash == last {
-			break
-		}
-		<-changed
+	w := serveChain(t, blocks, 0)
+	ix, stop := run(t, cfg, w.dial(t))
+	for _, n := range []int{len(blocks), at, len(blocks)} {
+		w.lead(ix, n)
 	}
 	for _, a := range addrs {
 		got, err := ix.UTxOs(t.Context(), a)
@@ -272,56 +211,4 @@ func replay(t *testing.T, cfg index.Config, blocks []rawBlock, at int, want *ind
 		}
 	}
 	stop()
-	n.Close()
-	l.Close()
-	server.Wait()
-}
-
-// serve speaks chain-sync as a node whose chain is blocks, loses all from block at, and gets them again.
-func serve(t *testing.T, l net.Listener, blocks []rawBlock, at int) {
-	var conns []*ouroboros.Connection
-	defer func() {
-		for _, c := range conns {
-			c.Close()
-			for range c.ErrorChan() {
-			}
-		}
-	}()
-	tip := chainsync.Tip{Point: blocks[len(blocks)-1].point, BlockNumber: uint64(len(blocks))}
-	for {
-		nc, err := l.Accept()
-		if err != nil {
-			return
-		}
-		pos, back := -1, false // -1: tell first where the chains meet
-		c, err := ouroboros.NewConnection(ouroboros.WithConnection(nc), ouroboros.WithServer(true), ouroboros.WithNodeToNode(false), ouroboros.WithNetworkMagic(network.Magic),
-			ouroboros.WithChainSyncConfig(chainsync.NewConfig(
-				chainsync.WithFindIntersectFunc(func(chainsync.CallbackContext, []pcommon.Point) (pcommon.Point, chainsync.Tip, error) {
-					return pcommon.NewPointOrigin(), tip, nil
-				}),
-				chainsync.WithRequestNextFunc(func(ctx chainsync.CallbackContext) error {
-					switch {
-					case pos < 0:
-						pos = 0
-						return ctx.Server.RollBackward(pcommon.NewPointOrigin(), tip)
-					case pos < len(blocks):
-						b := blocks[pos]
-						pos++
-						return ctx.Server.RollForward(b.era, b.raw, tip)
-					case !back:
-						back, pos = true, at
-						p := pcommon.NewPointOrigin()
-						if at > 0 {
-							p = blocks[at-1].point
-						}
-						return ctx.Server.RollBackward(p, tip)
-					}
-					return ctx.Server.AwaitReply()
-				}))))
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		conns = append(conns, c)
-	}
 }

@@ -93,15 +93,18 @@ func openTest(t testing.TB, dsn string, cfg Config) *Index {
 // openWith opens a database without waiting for the disk: no test pulls the power cord.
 func openWith(t testing.TB, dsn string, cfg Config) *Index {
 	t.Helper()
-	d, source := sqliteDialect, strings.Replace(sqliteSource(dsn), "NORMAL", "OFF", 1)
 	if strings.HasPrefix(dsn, "postgres") {
-		d, source = postgresDialect, dsn
+		ix, err := Open(t.Context(), dsn, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ix
 	}
-	db, err := sql.Open(d.driver, source)
+	db, err := sql.Open("sqlite", strings.Replace(sqliteSource(dsn), "NORMAL", "OFF", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ix, err := open(context.Background(), db, d, cfg)
+	ix, err := open(t.Context(), db, sqliteDialect, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,11 @@ func (ix *Index) Run(ctx context.Context, src Source) error {
 		if ix.Tip() != before {
 			pause = minPause
 		}
-		ix.cfg.Log.Warn("lost the chain, following again", "in", pause, "err", err)
+		what := "lost the chain, following again"
+		if errors.Is(err, ErrDatabase) {
+			what = "cannot use the index's database, trying again"
+		}
+		ix.cfg.Log.Warn(what, "in", pause, "err", err)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
