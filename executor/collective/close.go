@@ -2,26 +2,31 @@ package collective
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
 // byeTime bounds the wait for the others' goodbyes once all ranks are closing.
 const byeTime = 5 * time.Second
 
-// Close waits until every rank closes, so that nothing still on its way is cut
-// off, then ends the streams. It returns the failure that ended the group, if
+// Close waits for the operations under way and until every rank closes, so that
+// nothing still on its way is cut off, then ends the streams, those of its
+// process groups first. It returns the failure that ended the group, if
 // any, and frees everything in every case. Calling it again is harmless.
 func (g *Group) Close(ctx context.Context) error {
+	g.starting.Lock()
+	g.closed = true // no operation starts any more
+	g.starting.Unlock()
+	g.mu.Lock()
+	parts := g.parts
+	g.parts = nil
+	g.mu.Unlock()
+	for _, part := range parts {
+		_ = part.Close(ctx) // its failure is ours too
+	}
 	err := g.Err()
 	if err == nil && !g.leaving.Load() {
-		err = g.run(ctx, header{op: opClose}, func(h header) error {
-			if err := g.directBarrier(h); err != nil {
-				return err
-			}
-			g.leaving.Store(true)
-			return nil
-		})
-		if err == nil {
+		if err = g.last(ctx); err == nil {
 			g.sayGoodbye(ctx)
 		} else {
 			g.fail(err)
@@ -31,12 +36,30 @@ func (g *Group) Close(ctx context.Context) error {
 	return err
 }
 
+// last is the barrier after which nothing follows.
+func (g *Group) last(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { g.Abort(fmt.Errorf("closing: %w", context.Cause(ctx))) })
+	g.ops.Wait()
+	stop()
+	g.starting.Lock()
+	h := header{op: leave, seq: g.seq + 1, epoch: g.view.Epoch}
+	g.starting.Unlock()
+	l := g.lanes[h.seq%orderedLanes] // where those meet us who have not come to their end
+	return l.run(ctx, l.turns.ask(), h, func(h header) error {
+		if err := l.directBarrier(h); err != nil {
+			return err
+		}
+		g.leaving.Store(true)
+		return nil
+	})
+}
+
 // sayGoodbye tells every peer and waits for theirs. All are past the barrier: a
 // peer that is gone already had everything it needed.
 func (g *Group) sayGoodbye(ctx context.Context) {
 	for _, l := range g.links {
 		if l != nil {
-			l.post(control{typ: controlBye, rank: uint32(g.view.Rank), seq: g.seq})
+			l.post(control{typ: controlBye, rank: uint32(g.view.Rank)})
 		}
 	}
 	t := time.NewTimer(byeTime)
@@ -66,9 +89,17 @@ func (g *Group) release() {
 			close(g.done)
 		}
 		g.mu.Unlock()
+		g.starting.Lock()
+		g.closed = true
+		g.starting.Unlock()
 		close(g.quit)
 		g.leaving.Store(true)
-		<-g.turn // no operation is running any more, and none will
+		for _, l := range g.links {
+			if l != nil {
+				g.cut(l)
+			}
+		}
+		g.ops.Wait()
 		for _, l := range g.links {
 			if l == nil {
 				continue
@@ -85,14 +116,22 @@ func (g *Group) release() {
 	})
 }
 
-// end closes a link's streams: data at once, control after what is queued on it.
+// cut ends a link's data streams.
+func (g *Group) cut(l *link) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range l.pipes {
+		if p.stream != nil {
+			_ = p.stream.Reset()
+		}
+	}
+}
+
+// end closes a link's control stream after what is queued on it.
 func (g *Group) end(l *link, started bool) {
 	g.mu.Lock()
-	data, ctl := l.data, l.ctl
+	ctl := l.ctl
 	g.mu.Unlock()
-	if data != nil {
-		_ = data.Reset()
-	}
 	if ctl == nil {
 		return
 	}

@@ -6,19 +6,18 @@ import (
 )
 
 const (
-	gateVersion      = 1
-	guestHelloBytes  = 16
-	gateHelloBytes   = 64
-	commandBytes     = 32
-	replyBytes       = 16
-	arenaAlign       = 64
-	maxInFlight      = 64
-	maxJobName       = 255
-	minArena         = 1 << 16
-	maxArena         = 1 << 36
-	opGoodbye        = opClose
-	defaultSocket    = "agent.sock"
-	lastGuestCommand = opClose
+	gateVersion     = 2
+	guestHelloBytes = 16
+	gateHelloBytes  = 64
+	commandBytes    = 64
+	replyBytes      = 16
+	arenaAlign      = 64
+	maxInFlight     = 64
+	maxJobName      = 255
+	minArena        = 1 << 16
+	maxArena        = 1 << 36
+	defaultSocket   = "agent.sock"
+	noRegion        = ^uint64(0)
 )
 
 var magicGate = [4]byte{'T', 'L', 'Y', 'G'}
@@ -65,87 +64,124 @@ func encodeGateHello(rank, size int, o GateOptions) []byte {
 
 // command is one request of the container. Nothing in it is trusted.
 type command struct {
-	op     operation
-	reduce Reduce
-	root   uint16
-	seq    uint32
-	src    uint64
-	dst    uint64
-	bytes  uint64
+	kind     Kind
+	reduce   Reduce
+	typ      Type
+	wire     Wire
+	seq      uint32
+	root     uint16
+	group    uint32
+	src, dst span
+	residual uint64
+	name     string
+	shape    []int
+	parts    []int // Counts, then Receive for alltoall; a process group's ranks
 }
 
-func decodeCommand(b []byte) (command, error) {
+// span is a region of the arena.
+type span struct{ off, n uint64 }
+
+// tail is how many bytes follow a command's fixed part.
+type tail struct{ name, dims, parts int }
+
+func (t tail) bytes() int { return t.name + 8*(t.dims+t.parts) }
+
+// decodeCommand reads a command's fixed part and says what follows.
+func decodeCommand(b []byte) (command, tail, error) {
 	if len(b) != commandBytes {
-		return command{}, fmt.Errorf("%w: a command of %d bytes", ErrFrame, len(b))
+		return command{}, tail{}, fmt.Errorf("%w: a command of %d bytes", ErrFrame, len(b))
 	}
+	u64 := func(at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
 	c := command{
-		op:     operation(b[0]),
-		reduce: Reduce(b[1]),
-		root:   binary.LittleEndian.Uint16(b[2:]),
-		seq:    binary.LittleEndian.Uint32(b[4:]),
-		src:    binary.LittleEndian.Uint64(b[8:]),
-		dst:    binary.LittleEndian.Uint64(b[16:]),
-		bytes:  binary.LittleEndian.Uint64(b[24:]),
+		kind: Kind(b[0]), reduce: Reduce(b[1]), typ: Type(b[2]), wire: Wire(b[3]),
+		seq:  binary.LittleEndian.Uint32(b[4:]),
+		root: binary.LittleEndian.Uint16(b[8:]), group: binary.LittleEndian.Uint32(b[12:]),
+		src: span{u64(16), u64(32)}, dst: span{u64(24), u64(40)}, residual: u64(48),
 	}
-	if c.op > lastGuestCommand {
-		return c, fmt.Errorf("%w: unknown command %d", ErrFrame, c.op)
+	t := tail{name: int(b[10]), dims: int(b[11]), parts: int(binary.LittleEndian.Uint16(b[56:]))}
+	switch {
+	case c.kind > partition:
+		return c, t, fmt.Errorf("%w: unknown command %d", ErrFrame, c.kind)
+	case !c.reduce.Valid() || !c.typ.Valid() || c.wire > AsInt8:
+		return c, t, fmt.Errorf("%w: unknown reduction %d, type %d or wire format %d", ErrFrame, c.reduce, c.typ, c.wire)
+	case t.dims > maxDims || t.parts > 2*MaxPeers:
+		return c, t, fmt.Errorf("%w: a command of %d dimensions and %d parts", ErrFrame, t.dims, t.parts)
+	case u64(56)>>16 != 0:
+		return c, t, fmt.Errorf("%w: a command with reserved bytes set", ErrFrame)
 	}
-	if c.reduce > Max {
-		return c, fmt.Errorf("%w: unknown reduction %d", ErrFrame, c.reduce)
-	}
-	return c, nil
+	return c, t, nil
 }
 
-// region checks that [off, off+n) is aligned and lies in the arena.
-func region(name string, off, n, arena uint64) error {
-	if off%arenaAlign != 0 {
-		return fmt.Errorf("%w: %s offset %d is no multiple of %d", ErrArgument, name, off, arenaAlign)
+// decodeTail reads what follows.
+func (c *command) decodeTail(t tail, b []byte) error {
+	if len(b) != t.bytes() {
+		return fmt.Errorf("%w: a command's tail of %d bytes, want %d", ErrFrame, len(b), t.bytes())
 	}
-	if off > arena || n > arena-off {
-		return fmt.Errorf("%w: %s offset %d with %d bytes is outside the arena of %d bytes", ErrArgument, name, off, n, arena)
+	c.name, b = string(b[:t.name]), b[t.name:]
+	number := func() (int, error) {
+		n := binary.LittleEndian.Uint64(b)
+		b = b[8:]
+		if n > MaxOperation {
+			return 0, fmt.Errorf("%w: a dimension or part of %d", ErrFrame, n)
+		}
+		return int(n), nil
+	}
+	for i := range t.dims + t.parts {
+		n, err := number()
+		if err != nil {
+			return err
+		}
+		if i < t.dims {
+			c.shape = append(c.shape, n)
+		} else {
+			c.parts = append(c.parts, n)
+		}
 	}
 	return nil
 }
 
-func overlap(a, an, b, bn uint64) bool { return a < b+bn && b < a+an }
+// in checks that a region is aligned and lies in the arena, and gives its bytes.
+func (s span) in(mem []byte, name string) ([]byte, error) {
+	arena := uint64(len(mem))
+	if s.off%arenaAlign != 0 {
+		return nil, fmt.Errorf("%w: %s offset %d is no multiple of %d", ErrArgument, name, s.off, arenaAlign)
+	}
+	if s.off > arena || s.n > arena-s.off {
+		return nil, fmt.Errorf("%w: %s offset %d with %d bytes is outside the arena of %d bytes", ErrArgument, name, s.off, s.n, arena)
+	}
+	return mem[s.off : s.off+s.n : s.off+s.n], nil
+}
 
-// check refuses a command whose regions are not where they may be, for a group
-// of that size and an arena of that many bytes.
-func (c command) check(size int, arena uint64) error {
-	switch c.op {
-	case opAllReduce:
-		if c.bytes%4 != 0 {
-			return fmt.Errorf("%w: allreduce of %d bytes, no multiple of 4", ErrArgument, c.bytes)
+func (s span) overlaps(o span) bool { return s.off < o.off+o.n && o.off < s.off+s.n }
+
+// operation is what the command asks of a group, in the arena; or what is wrong with its regions.
+func (c command) operation(mem []byte) (o Operation, err error) {
+	o = Operation{Kind: c.kind, Type: c.typ, Reduce: c.reduce, Wire: c.wire, Root: int(c.root), Name: c.name, Shape: c.shape}
+	if o.Src, err = c.src.in(mem, "source"); err != nil {
+		return o, err
+	}
+	if o.Dst, err = c.dst.in(mem, "destination"); err != nil {
+		return o, err
+	}
+	if c.src.overlaps(c.dst) && (c.kind != AllReduce || c.src != c.dst) {
+		return o, fmt.Errorf("%w: source offset %d and destination offset %d overlap", ErrArgument, c.src.off, c.dst.off)
+	}
+	if c.residual != noRegion {
+		r := span{c.residual, c.src.n}
+		if o.Residual, err = r.in(mem, "residual"); err != nil {
+			return o, err
 		}
-		if err := region("source", c.src, c.bytes, arena); err != nil {
-			return err
-		}
-		if err := region("destination", c.dst, c.bytes, arena); err != nil {
-			return err
-		}
-		if c.src != c.dst && overlap(c.src, c.bytes, c.dst, c.bytes) {
-			return fmt.Errorf("%w: source offset %d and destination offset %d overlap", ErrArgument, c.src, c.dst)
-		}
-	case opBroadcast:
-		if int(c.root) >= size {
-			return fmt.Errorf("%w: root %d of %d ranks", ErrArgument, c.root, size)
-		}
-		return region("source", c.src, c.bytes, arena)
-	case opAllGather:
-		if c.bytes > arena/uint64(size) {
-			return fmt.Errorf("%w: allgather of %d bytes from each of %d ranks into an arena of %d", ErrArgument, c.bytes, size, arena)
-		}
-		if err := region("source", c.src, c.bytes, arena); err != nil {
-			return err
-		}
-		if err := region("destination", c.dst, c.bytes*uint64(size), arena); err != nil {
-			return err
-		}
-		if overlap(c.src, c.bytes, c.dst, c.bytes*uint64(size)) {
-			return fmt.Errorf("%w: source offset %d lies in the destination at %d", ErrArgument, c.src, c.dst)
+		if r.overlaps(c.src) || r.overlaps(c.dst) {
+			return o, fmt.Errorf("%w: residual offset %d lies in the source or destination", ErrArgument, r.off)
 		}
 	}
-	return nil
+	if o.Counts = c.parts; c.kind == AllToAll {
+		o.Counts, o.Receive = c.parts[:len(c.parts)/2], c.parts[len(c.parts)/2:]
+	}
+	if len(c.parts) == 0 {
+		o.Counts, o.Receive = nil, nil
+	}
+	return o, nil
 }
 
 func encodeReply(seq uint32, s replyStatus, value uint64, text string) []byte {

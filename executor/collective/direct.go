@@ -1,5 +1,7 @@
 package collective
 
+import "github.com/tallycompute/tally/executor/collective/kernel"
+
 const (
 	// smallBytes is the largest payload exchanged directly between all pairs.
 	smallBytes = 16 << 10
@@ -7,86 +9,87 @@ const (
 )
 
 // slot is rank r's part of the small buffer; slot(Size()) is the one sent from.
-func (g *Group) slot(r, n int) []byte {
-	return g.small[r*smallSlot+headerBytes:][:n]
+func (l *lane) slot(r, n int) []byte {
+	if l.small == nil {
+		l.small = make([]byte, (l.g.Size()+1)*smallSlot)
+	}
+	return l.small[r*smallSlot+headerBytes:][:n]
 }
 
-// direct sends header and out to every rank and calls in for each rank's
-// payload, of expect(rank) bytes, when it has arrived in its slot.
-func (g *Group) direct(h header, out []byte, expect func(rank int) int) error {
-	frame := g.small[g.Size()*smallSlot:][:headerBytes+len(out)]
+// direct sends header and out to every rank and reads each rank's payload, of expect(rank) bytes, into its slot.
+func (l *lane) direct(h header, out []byte, expect func(rank int) int) error {
+	copy(l.slot(l.g.Size(), len(out)), out)
+	frame := l.small[l.g.Size()*smallSlot:][:headerBytes+len(out)]
 	h.put(frame)
-	copy(frame[headerBytes:], out)
-	for _, l := range g.links {
-		if l == nil {
+	for _, p := range l.pipes {
+		if p == nil {
 			continue
 		}
-		if err := l.write(frame, len(out)); err != nil {
-			return g.broken(l, h, err)
+		if err := p.write(frame, len(out)); err != nil {
+			return l.broken(p, h, err)
 		}
 	}
-	for _, l := range g.links {
-		if l == nil {
+	for _, p := range l.pipes {
+		if p == nil {
 			continue
 		}
-		if err := g.expect(l, h); err != nil {
+		if err := l.expect(p, h); err != nil {
 			return err
 		}
-		if err := l.readPayload(g.slot(l.rank, expect(l.rank))); err != nil {
-			return g.broken(l, h, err)
+		if err := p.readPayload(l.slot(p.rank, expect(p.rank))); err != nil {
+			return l.broken(p, h, err)
 		}
 	}
 	return nil
 }
 
-func (g *Group) directReduce(h header, dst, src []float32) error {
-	n := len(src) * 4
-	if err := g.direct(h, bytesOf(src), func(int) int { return n }); err != nil {
+func (l *lane) directReduce(h header, o Operation) error {
+	n := len(o.Src)
+	if err := l.direct(h, o.Src, func(int) int { return n }); err != nil {
 		return err
 	}
-	copy(g.slot(g.Rank(), n), bytesOf(src))
-	f := h.reduce.fold()
-	copy(dst, floatsOf(g.slot(0, n)))
-	for r := 1; r < g.Size(); r++ {
-		f(dst, dst, floatsOf(g.slot(r, n)))
+	copy(l.slot(l.g.Rank(), n), o.Src)
+	copy(o.Dst, l.slot(0, n))
+	for r := 1; r < l.g.Size(); r++ {
+		kernel.Fold(o.Type, o.Reduce, o.Dst, o.Dst, l.slot(r, n))
 	}
-	if h.reduce == Mean {
-		divide(dst, g.Size())
+	if o.Reduce == Mean {
+		kernel.Divide(o.Type, o.Dst, l.g.Size())
 	}
+	kernel.Settle(o.Type, o.Dst)
 	return nil
 }
 
-func (g *Group) directBroadcast(h header, buf []byte) error {
+func (l *lane) directBroadcast(h header, buf []byte) error {
 	root := int(h.root)
 	var out []byte
-	if g.Rank() == root {
+	if l.g.Rank() == root {
 		out = buf
 	}
-	err := g.direct(h, out, func(r int) int {
+	err := l.direct(h, out, func(r int) int {
 		if r == root {
 			return len(buf)
 		}
 		return 0
 	})
-	if err == nil && g.Rank() != root {
-		copy(buf, g.slot(root, len(buf)))
+	if err == nil && l.g.Rank() != root {
+		copy(buf, l.slot(root, len(buf)))
 	}
 	return err
 }
 
-func (g *Group) directGather(h header, dst []byte) error {
-	each := int(h.bytes)
-	if err := g.direct(h, dst[g.Rank()*each:][:each], func(int) int { return each }); err != nil {
+func (l *lane) directGather(h header, parts [][]byte) error {
+	if err := l.direct(h, parts[l.g.Rank()], func(r int) int { return len(parts[r]) }); err != nil {
 		return err
 	}
-	for r := range g.Size() {
-		if r != g.Rank() {
-			copy(dst[r*each:], g.slot(r, each))
+	for r, part := range parts {
+		if r != l.g.Rank() {
+			copy(part, l.slot(r, len(part)))
 		}
 	}
 	return nil
 }
 
-func (g *Group) directBarrier(h header) error {
-	return g.direct(h, nil, func(int) int { return 0 })
+func (l *lane) directBarrier(h header) error {
+	return l.direct(h, nil, func(int) int { return 0 })
 }

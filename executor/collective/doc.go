@@ -5,17 +5,25 @@
 // A [Service] sits on one libp2p host; each job's [Group] is one agreed [View]
 // (job, epoch, ordered peers). A [Gate] is the container's side of one rank.
 //
-// # Between agents: protocol /tally/collective/1
+// Operations without a name are matched by their order on each rank, and several may be in flight: the k-th runs in
+// lane k mod 2. Operations by name are matched by it, in whatever order ranks submit them: a rank tells rank 0 that it
+// has come to one; when all have, with the same operation, rank 0 tells them to go, and the k-th that goes runs in lane
+// 2 + k mod 2. Send and Receive have the last lane, and an order for each pair and direction. A [Group.Part] is a process
+// group: some ranks, with streams of their own.
 //
-// Every pair of ranks shares two streams, both opened by the lower peer ID: a
-// data stream and a control stream. libp2p has authenticated the peer; the
-// hello names the group. All integers are little endian.
+// # Between agents: protocol /tally/collective/2
+//
+// Every pair of ranks shares six streams, all opened by the lower peer ID: one for control, and one for each of five
+// lanes. libp2p has authenticated the peer; the hello names the group. All integers are little endian.
 //
 // Hello, 96 bytes, dialer to acceptor:
 //
-//	0  magic "TLYC"   4  version u16 = 1   6  kind u8 (1 data, 2 control)   7  zero
+//	0  magic "TLYC"   4  version u16 = 2   6  kind u8 (2 control, 16 + lane)   7  zero
 //	8  epoch u64     16  from rank u32    20  to rank u32   24  size u32   28  zero
 //	32 job [32]byte  64  view hash [32]byte = sha256("tally/collective/view/1", job, epoch, peers)
+//
+// A process group's job is sha256("tally/collective/part/1", job, ranks, epoch), u64 each, and its epoch the number of
+// those of the same ranks made before it.
 //
 // Welcome, 8 bytes, acceptor to dialer:
 //
@@ -24,28 +32,35 @@
 // "Absent" is said to a stranger as well as to a peer that comes too early: the
 // dialer asks again until its own time to join is over.
 //
-// Data stream: each operation starts with a header, then carries payload whose
-// length both ends know. Header, 32 bytes:
+// Lane: each operation starts with a header, then carries payload whose
+// length both ends know. Header, 48 bytes:
 //
-//	0  magic "TLYO"   4  operation u8   5  reduce u8   6  root u16
-//	8  sequence u64  16  epoch u64     24  bytes u64
+//	0  magic "TLYO"   4  operation u8   5  reduce u8   6  type u8   7  wire format u8
+//	8  sequence u64  16  epoch u64     24  bytes u64  32  digest u64 of name, shape and parts   40  root u64
 //
-// Operations: 1 allreduce, 2 broadcast, 3 allgather, 4 barrier, 5 close.
-// Reduce: 0 sum, 1 mean, 2 min, 3 max. A rank sends the header at least to the
+// Operations: 1 allreduce, 2 broadcast, 3 allgather, 4 barrier, 5 close, 6 reducescatter, 7 alltoall, 8 send.
+// Reduce: 0 sum, 1 mean, 2 min, 3 max, 4 prod. Type: 0 f32, 1 f64, 2 f16, 3 bf16, 4 i32, 5 i64, 6 u8. Wire format:
+// 0 the type's own, 1 bf16, 2 int8. The digest is the first 8 bytes of sha256 over name, dimensions and the parts of an
+// allgather or reducescatter, u64 each, or 0 where there are none. A rank sends the header at least to the
 // next rank of the ring and checks the one from the previous rank before it
 // uses a byte, so that ranks that disagree find out.
 //
 // Up to 16 KiB an operation is a direct exchange: every rank sends header and
 // payload to every other and folds them in rank order. Above, allreduce is a
 // reduce-scatter and an allgather round the ring in 256 KiB segments, allgather
-// the second half of that, and broadcast a chain from the root. Every byte of a
-// ring result is computed by one rank and copied by the others: results are
-// bit-identical everywhere.
+// the second half of that, and broadcast a chain from the root. Reducescatter and alltoall are sent directly, at step d
+// to the rank d further on, segment by segment. As bf16, what travels round the ring is rounded at each rank. As int8,
+// each rank rounds what it sends directly to the rank that folds a part, and that one rounds the sum: 1024 values share
+// a float32 scale, which precedes them. Every byte of a result is computed by one rank and copied by the others, or its
+// NaNs are settled: results are bit-identical everywhere, and the same from run to run of one view.
 //
-// Control stream: 16-byte frames, an abort followed by its text:
+// Control stream: 16-byte frames, an abort, ready or go followed by its text:
 //
-//	0  type u8 (1 heartbeat, 2 abort, 3 bye)   1  cause u8   2  text length u16 (≤ 1024)
-//	4  rank u32 (the rank an abort blames)     8  sequence u64 (last operation entered)
+//	0  type u8 (1 heartbeat, 2 abort, 3 bye, 4 ready, 5 go)   1  cause u8   2  text length u16 (≤ 1024)
+//	4  rank u32 (the rank an abort blames, or the sender)     8  sequence u64
+//
+// A heartbeat's sequence is the last operation without a name that was entered, a go's the number of goes. Ready's text
+// is the name, a zero byte and what the operation is, for people and for comparison; go's the name.
 //
 // Cause: 0 the rank itself failed, 1 the blamed rank went away, 2 the blamed rank
 // let the others wait too long. It lets every rank tell a program that failed from
@@ -53,10 +68,10 @@
 //
 // Heartbeats go out each second. A peer from which nothing came for
 // [Options.Silence] is lost; a wait in which no byte moved for
-// [Options.Progress] is an error. The first error ends the group on every rank:
-// it is told to all, and every later call returns it.
+// [Options.Progress], and a name that some rank has not come to by then, is an error. The first error ends the group on
+// every rank: it is told to all, and every later call returns it.
 //
-// # Between agent and container: gate version 1
+// # Between agent and container: gate version 2
 //
 // One SOCK_STREAM unix socket, one client. Client hello, 16 bytes: magic "TLYG",
 // version u16, ten zero bytes. Server hello, 64 bytes and the job's name, with
@@ -67,13 +82,20 @@
 //	24 arena bytes u64   32  commands in flight u32                36  alignment u32
 //	40 zero
 //
-// Command, 32 bytes; reply, 16 bytes, matched by sequence:
+// Command, 64 bytes and its tail; reply, 16 bytes, matched by sequence, in whatever order commands end:
 //
-//	0  op u8   1  reduce u8   2  root u16   4  sequence u32   8  source u64   16  destination u64   24  bytes u64
+//	0  op u8   1  reduce u8   2  type u8   3  wire format u8   4  sequence u32
+//	8  root u16   10  name length u8   11  dimensions u8 (≤ 8)   12  process group u32
+//	16 source u64   24  destination u64   32  source bytes u64   40  destination bytes u64
+//	48 residual u64, or all ones   56  parts u16 (≤ 512)   58  zero
+//	64 name, dimensions u64 each, parts u64 each
+//
 //	0  sequence u32   4  status u32   8  value u64
 //
-// Ops are those above, and 0 (nothing: a round trip) and 5 (goodbye). Source and
-// destination are offsets into the arena, multiples of 64. Status 0 is done and
+// Ops are those above, and 0 (nothing: a round trip), 5 (goodbye), 9 (receive) and 10 (a process group of the ranks in
+// parts, whose number the reply's value is). Source, destination and residual are offsets into the arena, multiples of
+// 64. Parts are the bytes of each rank, for alltoall those sent and then those received; none: all equal. A broadcast
+// has a destination only. Status 0 is done and
 // value the microseconds it took; 1 a refused command (the group goes on), 2 a
 // failed group, 3 a malformed command (the socket closes): value is then the
 // length of the text that follows (≤ 1024). A container that disappears without
@@ -81,5 +103,6 @@
 //
 // # History
 //
+//   - 2026-11: version 2 of both: types, wire formats, names, lanes, parts, process groups; five more operations.
 //   - 2026-11: version 1 of both.
 package collective

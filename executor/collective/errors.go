@@ -13,6 +13,8 @@ var (
 	ErrView = errors.New("bad view")
 	// ErrArgument: the caller's buffers or options cannot be used. The group goes on.
 	ErrArgument = errors.New("bad argument")
+	// ErrValue: a value has no place in the wire format that was asked for.
+	ErrValue = errors.New("value cannot travel")
 	// ErrMismatch: two ranks are in different operations, or joined different views.
 	ErrMismatch = errors.New("ranks disagree")
 	// ErrLost: a peer left, died or fell silent.

@@ -17,35 +17,35 @@ func TestMismatchNamesBothRanks(t *testing.T) {
 	cases := map[string]func(g *Group, r int) error{
 		"small sizes": func(g *Group, r int) error {
 			b := make([]float32, 10+r)
-			return g.AllReduce(t.Context(), b, b, Sum)
+			return g.Do(t.Context(), sum(b, b, Sum))
 		},
 		"large sizes": func(g *Group, r int) error {
 			b := make([]float32, 1<<20+r/2)
-			return g.AllReduce(t.Context(), b, b, Sum)
+			return g.Do(t.Context(), sum(b, b, Sum))
 		},
 		"one small, one large": func(g *Group, r int) error {
 			b := make([]float32, 10+r/2*(1<<20))
-			return g.AllReduce(t.Context(), b, b, Sum)
+			return g.Do(t.Context(), sum(b, b, Sum))
 		},
 		"another operation": func(g *Group, r int) error {
 			if r == 1 {
-				return g.Barrier(t.Context())
+				return g.barrier(t.Context())
 			}
 			b := make([]float32, 1<<20)
-			return g.AllReduce(t.Context(), b, b, Sum)
+			return g.Do(t.Context(), sum(b, b, Sum))
 		},
 		"another reduction": func(g *Group, r int) error {
 			b := make([]float32, 10)
-			return g.AllReduce(t.Context(), b, b, Reduce(r%2))
+			return g.Do(t.Context(), sum(b, b, Reduce(r%2)))
 		},
 		"another root": func(g *Group, r int) error {
-			return g.Broadcast(t.Context(), make([]byte, 1<<20), r%2)
+			return g.Do(t.Context(), Operation{Kind: Broadcast, Dst: make([]byte, 1<<20), Root: r % 2})
 		},
 		"one leaves": func(g *Group, r int) error {
 			if r == 2 {
 				return g.Close(t.Context())
 			}
-			return g.Barrier(t.Context())
+			return g.barrier(t.Context())
 		},
 	}
 	for name, call := range cases {
@@ -65,7 +65,7 @@ func TestMismatchNamesBothRanks(t *testing.T) {
 				t.Error("no rank's error names both ranks and their operations")
 			}
 			for r, g := range w.groups {
-				if err := g.Barrier(t.Context()); err == nil {
+				if err := g.barrier(t.Context()); err == nil {
 					t.Errorf("rank %d: a failed group goes on", r)
 				}
 				_ = g.Close(t.Context())
@@ -82,13 +82,13 @@ func TestPeerKilledMidway(t *testing.T) {
 	for r := range bufs {
 		bufs[r] = inputs(r, size)
 	}
-	w.all(func(r int) error { return w.groups[r].AllReduce(t.Context(), bufs[r], bufs[r], Mean) })
+	w.all(func(r int) error { return w.groups[r].Do(t.Context(), sum(bufs[r], bufs[r], Mean)) })
 	errs := w.each(func(r int) error {
 		for i := 0; ; i++ {
 			if r == victim && i == 3 {
 				go func() { _ = w.hosts[victim].Close() }() // while the ring is turning
 			}
-			if err := w.groups[r].AllReduce(t.Context(), bufs[r], bufs[r], Mean); err != nil {
+			if err := w.groups[r].Do(t.Context(), sum(bufs[r], bufs[r], Mean)); err != nil {
 				return err
 			}
 		}
@@ -111,7 +111,7 @@ func TestAbortReachesEveryRank(t *testing.T) {
 			w.groups[r].Abort(errors.New("the disk is full"))
 		}
 		b := make([]float32, 1<<20)
-		return w.groups[r].AllReduce(t.Context(), b, b, Sum)
+		return w.groups[r].Do(t.Context(), sum(b, b, Sum))
 	})
 	for r, err := range errs {
 		if err == nil || !errors.Is(err, ErrAborted) || !strings.Contains(err.Error(), "the disk is full") {
@@ -129,7 +129,7 @@ func TestProgressTimeoutNamesTheLateRank(t *testing.T) {
 			return w.groups[r].Err()
 		}
 		b := make([]float32, 1<<20)
-		return w.groups[r].AllReduce(t.Context(), b, b, Sum)
+		return w.groups[r].Do(t.Context(), sum(b, b, Sum))
 	})
 	for r, err := range errs {
 		if !strings.Contains(err.Error(), "waited 500ms") || !strings.Contains(err.Error(), "not yet in it: rank 1 ("+w.hosts[1].ID().String()) {
@@ -150,7 +150,7 @@ func TestSilentPeerIsLost(t *testing.T) {
 		w.groups[r], err = w.services[r].Join(t.Context(), w.view(r), o)
 		return err
 	})
-	err := w.groups[0].Barrier(t.Context())
+	err := w.groups[0].barrier(t.Context())
 	var pe *PeerError
 	if !errors.As(err, &pe) || pe.Kind != ErrLost || pe.Rank != 1 || !strings.Contains(err.Error(), "silent for 200ms") {
 		t.Fatalf("rank 0: %v", err)
@@ -163,14 +163,14 @@ func TestCancelledOperationAbortsTheGroup(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	errs := w.each(func(r int) error {
 		if r == 1 {
-			for w.groups[0].current.Load() == nil {
+			for w.groups[0].entered.Load() == 0 {
 				time.Sleep(time.Millisecond)
 			}
 			cancel(errors.New("the container was killed"))
 			<-w.groups[1].Done()
 			return w.groups[1].Err()
 		}
-		return w.groups[0].Barrier(ctx)
+		return w.groups[0].barrier(ctx)
 	})
 	if !errors.Is(errs[0], ErrAborted) || !strings.Contains(errs[1].Error(), "the container was killed") {
 		t.Fatalf("%v", errs)
@@ -188,7 +188,7 @@ func TestStrangerIsRefused(t *testing.T) {
 		stranger.Peerstore().AddAddrs(p.ID, p.Addrs, time.Hour)
 	}
 	for _, h := range []hello{
-		{kind: kindData, epoch: 1, from: 0, to: 1, size: 2, job: w.job, view: v.hash()},
+		{kind: kindLane, epoch: 1, from: 0, to: 1, size: 2, job: w.job, view: v.hash()},
 		{kind: kindControl, epoch: 2, from: 0, to: 1, size: 2, job: w.job, view: v.hash()},
 	} {
 		_, err := s.dialOnce(t.Context(), w.hosts[1].ID(), h)
@@ -273,7 +273,7 @@ func TestTwoJobsAtOnce(t *testing.T) {
 	checkSum(t, w, 300_000, false)
 	w.close()
 	for _, g := range w.groups {
-		if err := g.Barrier(t.Context()); !errors.Is(err, ErrClosed) {
+		if err := g.barrier(t.Context()); !errors.Is(err, ErrClosed) {
 			t.Errorf("a closed group answers %v", err)
 		}
 		if err := g.Close(t.Context()); err != nil {

@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	protocolVersion = 1
+	protocolVersion = 2
 	helloBytes      = 96
 	welcomeBytes    = 8
-	headerBytes     = 32
+	headerBytes     = 48
 	controlBytes    = 16
 	maxText         = 1024
 	// MaxOperation bounds one operation's buffer: 64 GiB.
@@ -27,8 +27,8 @@ var (
 type streamKind uint8
 
 const (
-	kindData    streamKind = 1
 	kindControl streamKind = 2
+	kindLane    streamKind = 16 // and above: a lane's data stream
 )
 
 type welcomeStatus uint8
@@ -38,45 +38,6 @@ const (
 	welcomeAbsent welcomeStatus = 1
 	welcomeView   welcomeStatus = 2
 )
-
-type operation uint8
-
-const (
-	opNothing   operation = 0 // gate only
-	opAllReduce operation = 1
-	opBroadcast operation = 2
-	opAllGather operation = 3
-	opBarrier   operation = 4
-	opClose     operation = 5
-)
-
-func (o operation) String() string {
-	names := [...]string{"nothing", "allreduce", "broadcast", "allgather", "barrier", "close"}
-	if int(o) < len(names) {
-		return names[o]
-	}
-	return fmt.Sprintf("operation %d", uint8(o))
-}
-
-// Reduce says how AllReduce folds the ranks' values.
-type Reduce uint8
-
-// The reductions. Mean is the sum divided by the number of ranks.
-const (
-	Sum  Reduce = 0
-	Mean Reduce = 1
-	Min  Reduce = 2
-	Max  Reduce = 3
-)
-
-// String gives the reduction's name.
-func (r Reduce) String() string {
-	names := [...]string{"sum", "mean", "min", "max"}
-	if int(r) < len(names) {
-		return names[r]
-	}
-	return fmt.Sprintf("reduce %d", uint8(r))
-}
 
 type hello struct {
 	kind           streamKind
@@ -117,7 +78,7 @@ func decodeHello(b []byte) (hello, error) {
 		view:  [32]byte(b[64:96]),
 	}
 	switch {
-	case h.kind != kindData && h.kind != kindControl:
+	case h.kind != kindControl && (h.kind < kindLane || h.kind >= kindLane+lanes):
 		return hello{}, fmt.Errorf("%w: hello for stream kind %d", ErrFrame, h.kind)
 	case b[7] != 0 || binary.LittleEndian.Uint32(b[28:]) != 0:
 		return hello{}, fmt.Errorf("%w: hello with reserved bytes set", ErrFrame)
@@ -143,48 +104,63 @@ func decodeWelcome(b []byte) (welcomeStatus, error) {
 
 // header starts each operation on a data stream.
 type header struct {
-	op     operation
+	op     Kind
 	reduce Reduce
+	typ    Type
+	wire   Wire
 	root   uint16
 	seq    uint64
 	epoch  uint64
 	bytes  uint64
+	digest uint64 // of name, shape and parts
 }
 
 func (h header) String() string {
+	s := fmt.Sprintf("operation %d: %v", h.seq, h.op)
 	switch h.op {
-	case opAllReduce:
-		return fmt.Sprintf("operation %d: allreduce (%v) of %d bytes", h.seq, h.reduce, h.bytes)
-	case opBroadcast:
-		return fmt.Sprintf("operation %d: broadcast of %d bytes from rank %d", h.seq, h.bytes, h.root)
-	case opAllGather:
-		return fmt.Sprintf("operation %d: allgather of %d bytes each", h.seq, h.bytes)
+	case AllReduce, ReduceScatter:
+		s += fmt.Sprintf(" (%v) of %d bytes of %v", h.reduce, h.bytes, h.typ)
+		if h.wire != AsItIs {
+			s += fmt.Sprintf(" %v", h.wire)
+		}
+	case Broadcast:
+		s += fmt.Sprintf(" of %d bytes from rank %d", h.bytes, h.root)
+	case AllGather, AllToAll, Send:
+		s += fmt.Sprintf(" of %d bytes", h.bytes)
 	}
-	return fmt.Sprintf("operation %d: %v", h.seq, h.op)
+	if h.digest != 0 {
+		s += fmt.Sprintf(" (parts and shape %016x)", h.digest)
+	}
+	return s
 }
 
 func (h header) put(b []byte) {
 	copy(b, magicHeader[:])
-	b[4], b[5] = byte(h.op), byte(h.reduce)
-	binary.LittleEndian.PutUint16(b[6:], h.root)
+	b[4], b[5], b[6], b[7] = byte(h.op), byte(h.reduce), byte(h.typ), byte(h.wire)
 	binary.LittleEndian.PutUint64(b[8:], h.seq)
 	binary.LittleEndian.PutUint64(b[16:], h.epoch)
 	binary.LittleEndian.PutUint64(b[24:], h.bytes)
+	binary.LittleEndian.PutUint64(b[32:], h.digest)
+	binary.LittleEndian.PutUint64(b[40:], uint64(h.root))
 }
 
 func decodeHeader(b []byte) (header, error) {
 	if len(b) != headerBytes || [4]byte(b[:4]) != magicHeader {
 		return header{}, fmt.Errorf("%w: operation header", ErrFrame)
 	}
+	root := binary.LittleEndian.Uint64(b[40:])
 	h := header{
-		op:     operation(b[4]),
+		op:     Kind(b[4]),
 		reduce: Reduce(b[5]),
-		root:   binary.LittleEndian.Uint16(b[6:]),
+		typ:    Type(b[6]),
+		wire:   Wire(b[7]),
+		root:   uint16(root),
 		seq:    binary.LittleEndian.Uint64(b[8:]),
 		epoch:  binary.LittleEndian.Uint64(b[16:]),
 		bytes:  binary.LittleEndian.Uint64(b[24:]),
+		digest: binary.LittleEndian.Uint64(b[32:]),
 	}
-	if h.op < opAllReduce || h.op > opClose || h.reduce > Max || h.root >= MaxPeers || h.bytes > MaxOperation {
+	if h.op < AllReduce || h.op > lastKind || !h.reduce.Valid() || !h.typ.Valid() || h.wire > AsInt8 || root >= MaxPeers || h.bytes > MaxOperation {
 		return header{}, fmt.Errorf("%w: operation header out of bounds", ErrFrame)
 	}
 	return h, nil
@@ -196,6 +172,8 @@ const (
 	controlHeartbeat controlType = 1
 	controlAbort     controlType = 2
 	controlBye       controlType = 3
+	controlReady     controlType = 4 // to rank 0: the sender has come to a named operation
+	controlGo        controlType = 5 // from rank 0: all have
 )
 
 // cause is why a rank aborts: whether its machine's or its program's failure, or another machine's.
@@ -255,8 +233,8 @@ func decodeControl(b []byte) (control, int, error) {
 	}
 	c := control{typ: controlType(b[0]), why: cause(b[1]), rank: binary.LittleEndian.Uint32(b[4:]), seq: binary.LittleEndian.Uint64(b[8:])}
 	n := int(binary.LittleEndian.Uint16(b[2:]))
-	if c.typ < controlHeartbeat || c.typ > controlBye || c.why > causeTimeout || c.rank >= MaxPeers || n > maxText ||
-		((n > 0 || c.why != causeOther) && c.typ != controlAbort) {
+	if c.typ < controlHeartbeat || c.typ > controlGo || c.why > causeTimeout || c.rank >= MaxPeers || n > maxText ||
+		(n > 0 && (c.typ == controlHeartbeat || c.typ == controlBye)) || (c.why != causeOther && c.typ != controlAbort) {
 		return control{}, 0, fmt.Errorf("%w: control frame out of bounds", ErrFrame)
 	}
 	return c, n, nil

@@ -2,13 +2,12 @@ package collective
 
 import (
 	"bytes"
-	"encoding/binary"
 	"strings"
 	"testing"
 )
 
 func FuzzHello(f *testing.F) {
-	f.Add(hello{kind: kindData, epoch: 3, from: 1, to: 0, size: 2}.encode())
+	f.Add(hello{kind: kindLane + 1, epoch: 3, from: 1, to: 0, size: 2}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := decodeHello(b)
 		if err == nil && !bytes.Equal(h.encode(), b) {
@@ -29,7 +28,7 @@ func FuzzWelcome(f *testing.F) {
 
 func FuzzHeader(f *testing.F) {
 	var seed [headerBytes]byte
-	header{op: opAllReduce, reduce: Mean, seq: 7, epoch: 1, bytes: 4000}.put(seed[:])
+	header{op: AllReduce, reduce: Mean, typ: BF16, wire: AsInt8, root: 3, seq: 7, epoch: 1, bytes: 4000, digest: 99}.put(seed[:])
 	f.Add(seed[:])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := decodeHeader(b)
@@ -62,46 +61,64 @@ func FuzzControl(f *testing.F) {
 	})
 }
 
-// FuzzCommand proves that a command that passes its checks touches only the arena.
+// FuzzCommand proves that a command that passes its checks touches only the arena, and that one that does not is refused
+// without a panic.
 func FuzzCommand(f *testing.F) {
-	seed := func(op operation, src, dst, n uint64) []byte {
-		b := make([]byte, commandBytes)
-		b[0] = byte(op)
-		binary.LittleEndian.PutUint64(b[8:], src)
-		binary.LittleEndian.PutUint64(b[16:], dst)
-		binary.LittleEndian.PutUint64(b[24:], n)
-		return b
-	}
-	f.Add(seed(opAllReduce, 0, 64, 64), 2)
-	f.Add(seed(opAllGather, 0, 64, 64), 4)
-	f.Add(seed(opAllReduce, ^uint64(63), 0, 128), 1)
-	f.Add(seed(opAllGather, 0, 64, 1<<63), 2)
-	f.Add(seed(opBroadcast, 64, 0, ^uint64(0)), 3)
+	f.Add(ask{kind: AllReduce, dst: span{64, 64}, src: span{0, 64}}.encode(1), 2)
+	f.Add(ask{kind: AllGather, dst: span{128, 256}, src: span{64, 64}, parts: []uint64{64, 64, 64, 64}}.encode(1), 4)
+	f.Add(ask{kind: AllReduce, dst: span{0, 128}, src: span{^uint64(63), 128}}.encode(1), 1)
+	f.Add(ask{kind: AllGather, dst: span{64, 1 << 63}, src: span{0, 64}}.encode(1), 2)
+	f.Add(ask{kind: AllReduce, wire: AsInt8, dst: span{64, 64}, src: span{0, 64}, residual: 256, name: "w", dims: []uint64{4, 4}}.encode(1), 2)
+	f.Add(ask{kind: AllToAll, dst: span{64, 8}, src: span{0, 8}, parts: []uint64{4, 4, 4, 4}}.encode(1), 2)
+	f.Add(ask{kind: partition, parts: []uint64{0, 1}}.encode(1), 3)
 	mem := make([]byte, minArena)
 	f.Fuzz(func(t *testing.T, b []byte, size int) {
-		if size < 1 || size > MaxPeers {
+		if size < 1 || size > MaxPeers || len(b) < commandBytes {
 			return
 		}
-		c, err := decodeCommand(b)
-		if err != nil || c.check(size, uint64(len(mem))) != nil {
+		c, follows, err := decodeCommand(b[:commandBytes])
+		if err != nil {
 			return
 		}
-		switch c.op { // as perform slices: out of the arena would panic
-		case opAllReduce:
-			if len(floatsOf(mem[c.src:c.src+c.bytes])) != len(floatsOf(mem[c.dst:c.dst+c.bytes])) {
-				t.Fatal("two lengths")
+		if err := c.decodeTail(follows, b[commandBytes:]); err != nil {
+			return
+		}
+		o, err := c.operation(mem)
+		if err != nil {
+			return
+		}
+		o, err = o.check(0, size)
+		if err != nil || o.String() == "" {
+			return
+		}
+		for _, region := range [][]byte{o.Src, o.Dst, o.Residual} {
+			if len(region) > len(mem) || len(region) != cap(region) {
+				t.Fatalf("%+v reaches %d of %d bytes", o, cap(region), len(mem))
 			}
-		case opBroadcast:
-			_ = mem[c.src : c.src+c.bytes]
-		case opAllGather:
-			_ = mem[c.dst : c.dst+c.bytes*uint64(size)]
-			_ = mem[c.src : c.src+c.bytes]
+		}
+		whole := func(b []byte, counts []int) {
+			total := 0
+			for _, part := range split(b, counts) { // panics where they do not fit
+				total += len(part)
+			}
+			if total != len(b) {
+				t.Fatalf("parts of %d bytes in %d", total, len(b))
+			}
+		}
+		switch o.Kind {
+		case ReduceScatter:
+			whole(o.Src, o.Counts)
+		case AllGather:
+			whole(o.Dst, o.Counts)
+		case AllToAll:
+			whole(o.Src, o.Counts)
+			whole(o.Dst, o.Receive)
 		}
 	})
 }
 
 func FuzzGuestHello(f *testing.F) {
-	f.Add(append([]byte("TLYG\x01\x00"), make([]byte, 10)...))
+	f.Add(append([]byte("TLYG\x02\x00"), make([]byte, 10)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if checkGuestHello(b) == nil && (len(b) != guestHelloBytes || !bytes.HasPrefix(b, magicGate[:])) {
 			t.Fatalf("%x was taken for a hello", b)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
+	"time"
 )
 
 // GateOptions describe the container's side of one rank.
@@ -45,19 +47,59 @@ func (o GateOptions) check() (GateOptions, error) {
 	return o, nil
 }
 
-// perform runs one checked command on the group. mem is the arena; the group
-// may read and write it, and the container may write to it meanwhile: what it
-// spoils so is its own result.
-func (c command) perform(ctx context.Context, g *Group, mem []byte) error {
-	switch c.op {
-	case opAllReduce:
-		return g.AllReduce(ctx, floatsOf(mem[c.dst:c.dst+c.bytes]), floatsOf(mem[c.src:c.src+c.bytes]), c.reduce)
-	case opBroadcast:
-		return g.Broadcast(ctx, mem[c.src:c.src+c.bytes], int(c.root))
-	case opAllGather:
-		return g.AllGather(ctx, mem[c.dst:c.dst+c.bytes*uint64(g.Size())], mem[c.src:c.src+c.bytes])
-	case opBarrier:
-		return g.Barrier(ctx)
+// A desk performs a container's commands: on the job's group, and on its process groups by number.
+type desk struct {
+	mem    []byte
+	mu     sync.Mutex
+	groups []*Group // by number; 0 is the job's
+}
+
+func (d *desk) group(number uint32) (*Group, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if int64(number) >= int64(len(d.groups)) {
+		return nil, fmt.Errorf("%w: no process group %d", ErrArgument, number)
 	}
-	return nil
+	return d.groups[number], nil
+}
+
+// prepare gives a command its place and says how to run it. It must not wait: commands are prepared in their order. The
+// group may read and write the arena while it runs, and so may the container: what it spoils so is its own result.
+func (d *desk) prepare(c command) (func(context.Context) (value uint64, err error), error) {
+	none := func(context.Context) (uint64, error) { return 0, nil }
+	g, err := d.group(c.group)
+	if err != nil {
+		return nil, err
+	}
+	switch c.kind {
+	case nothing, leave:
+		return none, nil
+	case partition:
+		return func(ctx context.Context) (uint64, error) { return d.part(ctx, g, c.parts) }, nil
+	}
+	o, err := c.operation(d.mem)
+	if err != nil {
+		return nil, err
+	}
+	run, err := g.prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (uint64, error) {
+		start := time.Now()
+		err := run(ctx)
+		return uint64(time.Since(start).Microseconds()), err
+	}, nil
+}
+
+// part makes a process group and gives its number.
+func (d *desk) part(ctx context.Context, g *Group, ranks []int) (uint64, error) {
+	part, err := g.Part(ctx, ranks)
+	if err != nil {
+		return 0, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.groups = append(d.groups, part)
+	return uint64(len(d.groups) - 1), nil
 }

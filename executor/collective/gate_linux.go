@@ -118,22 +118,14 @@ func (g *Gate) serve(ctx context.Context, group *Group, conn *net.UnixConn) erro
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 
-	queue := make(chan command, maxInFlight)
-	var performing sync.WaitGroup
-	goodbye := false
-	performing.Go(func() {
-		var err error
-		if goodbye, err = g.performAll(ctx, group, conn, queue); err != nil {
-			cancel(err) // wakes the reader
-		}
-	})
-	if err := readCommands(conn, queue); !errors.Is(err, errGoodbye) {
-		cancel(err) // cuts the running operation short; the first cause counts
+	t := &talk{conn: conn, desk: &desk{mem: g.arena.mem, groups: []*Group{group}}, fail: cancel}
+	goodbye, err := t.read(ctx)
+	if err != nil {
+		cancel(err) // cuts what is under way short; the first cause counts
 	}
-	close(queue)
-	performing.Wait()
-	if goodbye {
-		return nil
+	t.under.Wait()
+	if err == nil && context.Cause(ctx) == nil {
+		t.reply(goodbye, replyDone, 0, "")
 	}
 	cause := context.Cause(ctx)
 	if errors.Is(cause, ErrFrame) {
@@ -164,57 +156,4 @@ func (g *Gate) greetGuest(group *Group, conn *net.UnixConn) error {
 		return fmt.Errorf("sending it the arena: %w", io.ErrShortWrite)
 	}
 	return conn.SetDeadline(time.Time{})
-}
-
-// errGoodbye ends the reader after a goodbye command has been queued.
-var errGoodbye = errors.New("goodbye")
-
-// readCommands queues commands until the container leaves or breaks a rule. It
-// never waits for the queue: it must notice a container that is gone while an
-// operation runs.
-func readCommands(conn io.Reader, queue chan<- command) error {
-	var b [commandBytes]byte
-	for {
-		if _, err := io.ReadFull(conn, b[:]); err != nil {
-			return fmt.Errorf("it left without saying goodbye: %w", err)
-		}
-		c, err := decodeCommand(b[:])
-		if err != nil {
-			return err
-		}
-		select {
-		case queue <- c:
-		default:
-			return fmt.Errorf("%w: more than %d commands in flight", ErrFrame, maxInFlight)
-		}
-		if c.op == opGoodbye {
-			return errGoodbye
-		}
-	}
-}
-
-// performAll runs the commands in order and answers each.
-func (g *Gate) performAll(ctx context.Context, group *Group, conn *net.UnixConn, queue <-chan command) (goodbye bool, err error) {
-	for c := range queue {
-		start := time.Now()
-		status, text := replyDone, ""
-		if err := c.check(group.Size(), uint64(len(g.arena.mem))); err != nil {
-			status, text = replyRefused, err.Error()
-		} else if err := c.perform(ctx, group, g.arena.mem); err != nil {
-			status, text = replyFailed, err.Error()
-			if errors.Is(err, ErrArgument) {
-				status = replyRefused
-			}
-		}
-		if err := conn.SetWriteDeadline(time.Now().Add(guestTime)); err != nil {
-			return false, err
-		}
-		if _, err := conn.Write(encodeReply(c.seq, status, uint64(time.Since(start).Microseconds()), text)); err != nil {
-			return false, fmt.Errorf("replying to it: %w", err)
-		}
-		if c.op == opGoodbye {
-			return true, nil
-		}
-	}
-	return false, nil
 }

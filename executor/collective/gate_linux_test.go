@@ -83,7 +83,7 @@ func (gs *gates) guest(t *testing.T, rank int) *guest {
 
 func (c *guest) greet() {
 	c.t.Helper()
-	if _, err := c.conn.Write(append([]byte("TLYG\x01\x00"), make([]byte, 10)...)); err != nil {
+	if _, err := c.conn.Write(append([]byte("TLYG\x02\x00"), make([]byte, 10)...)); err != nil {
 		c.t.Fatal(err)
 	}
 	c.hello = make([]byte, gateHelloBytes+len("digits"))
@@ -106,18 +106,11 @@ func (c *guest) greet() {
 	}
 }
 
-func (c *guest) send(op operation, reduce Reduce, root uint16, src, dst, n uint64) uint32 {
+func (c *guest) send(a ask) uint32 {
 	c.t.Helper()
 	c.seq++
-	b := make([]byte, commandBytes)
-	b[0], b[1] = byte(op), byte(reduce)
-	binary.LittleEndian.PutUint16(b[2:], root)
-	binary.LittleEndian.PutUint32(b[4:], c.seq)
-	binary.LittleEndian.PutUint64(b[8:], src)
-	binary.LittleEndian.PutUint64(b[16:], dst)
-	binary.LittleEndian.PutUint64(b[24:], n)
-	if _, err := c.conn.Write(b); err != nil {
-		c.t.Errorf("sending %v: %v", op, err)
+	if _, err := c.conn.Write(a.encode(c.seq)); err != nil {
+		c.t.Errorf("sending %v: %v", a.kind, err)
 	}
 	return c.seq
 }
@@ -137,9 +130,9 @@ func (c *guest) reply() (uint32, replyStatus, string) {
 	return binary.LittleEndian.Uint32(b), status, text
 }
 
-func (c *guest) call(op operation, reduce Reduce, root uint16, src, dst, n uint64) (replyStatus, string) {
+func (c *guest) call(a ask) (replyStatus, string) {
 	c.t.Helper()
-	want := c.send(op, reduce, root, src, dst, n)
+	want := c.send(a)
 	seq, status, text := c.reply()
 	if status <= replyFailed && seq != want {
 		c.t.Errorf("reply to command %d, want %d", seq, want)
@@ -162,7 +155,7 @@ func TestGateServesARawClient(t *testing.T) {
 		}
 		const n = 300_000 * 4
 		copy(c.mem, bytesOf(inputs(r, n/4)))
-		if s, text := c.call(opAllReduce, Sum, 0, 0, 2<<20, n); s != replyDone {
+		if s, text := c.call(ask{kind: AllReduce, src: span{0, n}, dst: span{2 << 20, n}}); s != replyDone {
 			t.Errorf("allreduce: %s", text)
 		}
 		for i, got := range floatsOf(c.mem[2<<20:][:n]) {
@@ -175,15 +168,15 @@ func TestGateServesARawClient(t *testing.T) {
 			t.Error("the source was changed")
 		}
 		copy(c.mem, bytes.Repeat([]byte{byte('a' + r)}, 100))
-		if s, text := c.call(opBroadcast, 0, 1, 0, 0, 100); s != replyDone || c.mem[99] != 'b' {
+		if s, text := c.call(ask{kind: Broadcast, root: 1, dst: span{0, 100}}); s != replyDone || c.mem[99] != 'b' {
 			t.Errorf("broadcast: %s", text)
 		}
 		c.mem[128] = byte('a' + r)
-		if s, text := c.call(opAllGather, 0, 0, 128, 192, 1); s != replyDone || string(c.mem[192:194]) != "ab" {
+		if s, text := c.call(ask{kind: AllGather, src: span{128, 1}, dst: span{192, 2}}); s != replyDone || string(c.mem[192:194]) != "ab" {
 			t.Errorf("allgather: %s %q", text, c.mem[192:194])
 		}
 		for range 10 {
-			c.send(opBarrier, 0, 0, 0, 0, 0)
+			c.send(ask{kind: Barrier})
 		}
 		for range 10 {
 			if _, s, text := c.reply(); s != replyDone {
@@ -191,29 +184,42 @@ func TestGateServesARawClient(t *testing.T) {
 			}
 		}
 		for _, bad := range []struct {
-			op          operation
-			root        uint16
-			src, dst, n uint64
-			names       string
+			ask
+			names string
 		}{
-			{opAllReduce, 0, 4, 0, 8, "source offset 4 is no multiple"},
-			{opAllReduce, 0, testArena, 0, 8, "source offset 8388608 with 8 bytes is outside"},
-			{opAllReduce, 0, 0, ^uint64(63), 128, "destination offset 18446744073709551552"},
-			{opAllReduce, 0, 0, 0, ^uint64(3), "outside the arena"},
-			{opAllReduce, 0, 0, 64, 128, "overlap"},
-			{opAllReduce, 0, 0, 0, 7, "no multiple of 4"},
-			{opBroadcast, 2, 0, 0, 8, "root 2 of 2"},
-			{opAllGather, 0, 0, 0, 1 << 63, "allgather of 9223372036854775808 bytes"},
-			{opAllGather, 0, 64, 0, 64, "source offset 64 lies in the destination"},
+			{ask{kind: AllReduce, src: span{4, 8}, dst: span{64, 8}}, "source offset 4 is no multiple"},
+			{ask{kind: AllReduce, src: span{testArena, 8}, dst: span{0, 8}}, "source offset 8388608 with 8 bytes is outside"},
+			{ask{kind: AllReduce, src: span{0, 128}, dst: span{^uint64(63), 128}}, "destination offset 18446744073709551552"},
+			{ask{kind: AllReduce, src: span{0, ^uint64(3)}, dst: span{0, ^uint64(3)}}, "outside the arena"},
+			{ask{kind: AllReduce, src: span{0, 128}, dst: span{64, 128}}, "overlap"},
+			{ask{kind: AllReduce, src: span{0, 7}, dst: span{0, 7}}, "no whole elements"},
+			{ask{kind: AllReduce, typ: I64, src: span{0, 12}, dst: span{0, 12}}, "no whole elements"},
+			{ask{kind: AllReduce, src: span{0, 8}, dst: span{64, 12}}, "8 bytes into 12"},
+			{ask{kind: AllReduce, typ: BF16, wire: AsInt8, src: span{0, 8}, dst: span{0, 8}}, "only a sum or mean of f32"},
+			{ask{kind: AllReduce, wire: AsBF16, src: span{0, 8}, dst: span{0, 8}, residual: 64}, "a residual"},
+			{ask{kind: AllReduce, wire: AsInt8, src: span{0, 80}, dst: span{0, 80}, residual: 64}, "residual offset 64 lies in"},
+			{ask{kind: AllReduce, wire: AsInt8, src: span{0, 80}, dst: span{0, 80}, residual: testArena - 64}, "residual offset 8388544 with 80 bytes is outside"},
+			{ask{kind: Broadcast, root: 2, dst: span{0, 8}}, "root 2 of 2"},
+			{ask{kind: AllGather, src: span{0, 1 << 63}, dst: span{0, 8}}, "outside the arena"},
+			{ask{kind: AllGather, src: span{64, 64}, dst: span{0, 128}}, "overlap"},
+			{ask{kind: AllGather, src: span{256, 64}, dst: span{0, 128}, parts: []uint64{100, 28}}, "64 bytes into 128"},
+			{ask{kind: AllGather, src: span{256, 64}, dst: span{0, 128}, parts: []uint64{128}}, "1 parts for 2 ranks"},
+			{ask{kind: ReduceScatter, src: span{0, 12}, dst: span{64, 6}, parts: []uint64{6, 6}}, "no whole elements"},
+			{ask{kind: AllToAll, src: span{0, 12}, dst: span{64, 12}, parts: []uint64{4, 8, 8, 4}}, "to itself"},
+			{ask{kind: Send, root: uint16(r), src: span{0, 4}}, "itself"},
+			{ask{kind: Barrier, group: 1}, "no process group 1"},
+			{ask{kind: partition, parts: []uint64{0, 7}}, "rank 7 of 2"},
+			{ask{kind: partition, parts: []uint64{1 - uint64(r)}}, "is not among"},
+			{ask{kind: Barrier, name: "\xff\xfe"}, "UTF-8"},
 		} {
-			if s, text := c.call(bad.op, 0, bad.root, bad.src, bad.dst, bad.n); s != replyRefused || !strings.Contains(text, bad.names) {
+			if s, text := c.call(bad.ask); s != replyRefused || !strings.Contains(text, bad.names) {
 				t.Errorf("%+v: status %d, %q", bad, s, text)
 			}
 		}
-		if s, text := c.call(opBarrier, 0, 0, 0, 0, 0); s != replyDone {
+		if s, text := c.call(ask{kind: Barrier}); s != replyDone {
 			t.Errorf("after refused commands: %s", text)
 		}
-		if s, text := c.call(opGoodbye, 0, 0, 0, 0, 0); s != replyDone {
+		if s, text := c.call(ask{kind: leave}); s != replyDone {
 			t.Errorf("goodbye: %s", text)
 		}
 		return <-gs.runs[r]
@@ -230,7 +236,7 @@ func TestGateTakesOneClient(t *testing.T) {
 		_ = conn.Close()
 		t.Error("a second client got in")
 	}
-	first.call(opGoodbye, 0, 0, 0, 0, 0)
+	first.call(ask{kind: leave})
 	if err := <-gs.runs[0]; err != nil {
 		t.Error(err)
 	}
@@ -239,15 +245,18 @@ func TestGateTakesOneClient(t *testing.T) {
 
 func TestGateEndsAMalformedClient(t *testing.T) {
 	for name, spoil := range map[string]func(c *guest){
-		"hello":     func(c *guest) { _, _ = c.conn.Write(bytes.Repeat([]byte{'x'}, guestHelloBytes)) },
-		"version":   func(c *guest) { _, _ = c.conn.Write(append([]byte("TLYG\x09\x00"), make([]byte, 10)...)) },
-		"command":   func(c *guest) { c.greet(); c.send(99, 0, 0, 0, 0, 0) },
-		"reduction": func(c *guest) { c.greet(); c.send(opAllReduce, 9, 0, 0, 0, 64) },
+		"hello":      func(c *guest) { _, _ = c.conn.Write(bytes.Repeat([]byte{'x'}, guestHelloBytes)) },
+		"version":    func(c *guest) { _, _ = c.conn.Write(append([]byte("TLYG\x09\x00"), make([]byte, 10)...)) },
+		"command":    func(c *guest) { c.greet(); c.send(ask{kind: 99}) },
+		"dimensions": func(c *guest) { c.greet(); c.send(ask{kind: Barrier, dims: make([]uint64, 9)}) },
+		"parts":      func(c *guest) { c.greet(); c.send(ask{kind: AllGather, parts: make([]uint64, 2*MaxPeers+1)}) },
+		"huge part":  func(c *guest) { c.greet(); c.send(ask{kind: AllGather, parts: []uint64{1 << 60}}) },
+		"reduction":  func(c *guest) { c.greet(); c.send(ask{kind: AllReduce, reduce: 9}) },
 		"flood": func(c *guest) {
 			c.greet()
 			flood := make([]byte, 200*commandBytes)
 			for i := range 200 {
-				flood[i*commandBytes] = byte(opBarrier) // rank 1 never answers
+				copy(flood[i*commandBytes:], ask{kind: Barrier}.encode(uint32(i))) // rank 1 never answers
 			}
 			_, _ = c.conn.Write(flood)
 		},
@@ -283,16 +292,16 @@ func TestDeadContainerEndsTheOperationEverywhere(t *testing.T) {
 		c := guests[r]
 		c.greet()
 		if r == 1 {
-			c.send(opBarrier, 0, 0, 0, 0, 0)
+			c.send(ask{kind: Barrier})
 			c.reply()
 			_ = c.conn.Close() // as when it is killed
 			return <-gs.runs[1]
 		}
-		c.call(opBarrier, 0, 0, 0, 0, 0)
-		if s, text := c.call(opAllReduce, Sum, 0, 0, 0, 4<<20); s != replyFailed || !strings.Contains(text, w.hosts[1].ID().String()) || !strings.Contains(text, "without saying goodbye") {
+		c.call(ask{kind: Barrier})
+		if s, text := c.call(ask{kind: AllReduce, src: span{0, 4 << 20}, dst: span{0, 4 << 20}}); s != replyFailed || !strings.Contains(text, w.hosts[1].ID().String()) || !strings.Contains(text, "without saying goodbye") {
 			t.Errorf("rank %d: status %d, %q", r, s, text)
 		}
-		c.call(opGoodbye, 0, 0, 0, 0, 0)
+		c.call(ask{kind: leave})
 		return <-gs.runs[r]
 	})
 	if errs[0] != nil || errs[2] != nil || !errors.Is(errs[1], ErrGuest) {
@@ -307,7 +316,7 @@ func TestGateObeysItsContext(t *testing.T) {
 	gs := newGates(t, ctx, w)
 	c := gs.guest(t, 0)
 	c.greet()
-	c.send(opBarrier, 0, 0, 0, 0, 0) // waits for rank 1, whose container never connects
+	c.send(ask{kind: Barrier}) // waits for rank 1, whose container never connects
 	time.Sleep(20 * time.Millisecond)
 	cancel()
 	for r := range w.groups {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,9 +21,8 @@ type Traffic struct {
 	Sent, Received uint64
 }
 
-// A Group is this host's membership in one view. Its operations must be called
-// in the same order on every rank and run one at a time. Any failure of an
-// operation, but for [ErrArgument], ends the group for all ranks.
+// A Group is this host's membership in one view. Operations without a name must be started in the same order on every
+// rank; several may be in flight. Any failure of an operation, but for [ErrArgument], ends the group for all ranks.
 type Group struct {
 	service  *Service
 	view     View
@@ -30,19 +30,23 @@ type Group struct {
 	opts     Options
 	log      *slog.Logger
 	links    []*link // by rank; nil at our own
+	lanes    [lanes]*lane
+	names    names
 
-	turn    chan struct{} // holds one token: the right to run an operation
-	seq     uint64        // of the last operation entered; guarded by turn
-	current atomic.Pointer[header]
-	scratch []float32 // one segment
-	small   []byte    // direct exchange: a slot per rank, and one to send from
+	starting sync.Mutex // guards closed and seq, and the order of turns
+	closed   bool
+	seq      uint64        // of the last operation without a name
+	entered  atomic.Uint64 // of those that have begun, the last
+	ops      sync.WaitGroup
 
 	done     chan struct{} // closed by the first failure
 	leaving  atomic.Bool   // the goodbye barrier is behind us
 	quit     chan struct{} // ends the watchdog
 	started  bool
-	mu       sync.Mutex // guards err and links' streams while joining
+	mu       sync.Mutex // guards err, parts, and links' streams while joining
 	err      error
+	parts    []*Group   // process groups, which fail with this one
+	made     [][32]byte // what process groups were made of
 	releases sync.Once
 	wg       sync.WaitGroup
 }
@@ -51,19 +55,25 @@ func newGroup(s *Service, v View, o Options) *Group {
 	n := len(v.Peers)
 	g := &Group{
 		service: s, view: v, viewHash: v.hash(), opts: o,
-		log:     s.log.With("rank", v.Rank, "size", n, "epoch", v.Epoch),
-		links:   make([]*link, n),
-		turn:    make(chan struct{}, 1),
-		scratch: make([]float32, segmentBytes/4),
-		small:   make([]byte, (n+1)*smallSlot),
-		done:    make(chan struct{}),
-		quit:    make(chan struct{}),
+		log:   s.log.With("rank", v.Rank, "size", n, "epoch", v.Epoch),
+		links: make([]*link, n),
+		names: newNames(),
+		done:  make(chan struct{}),
+		quit:  make(chan struct{}),
 	}
-	g.turn <- struct{}{}
 	for r, p := range v.Peers {
 		if r != v.Rank {
 			g.links[r] = newLink(r, p.ID)
 		}
+	}
+	for i := range g.lanes {
+		l := &lane{g: g, pipes: make([]*pipe, n)}
+		for r, link := range g.links {
+			if link != nil {
+				l.pipes[r] = link.pipes[i]
+			}
+		}
+		g.lanes[i] = l
 	}
 	return g
 }
@@ -73,6 +83,11 @@ func (g *Group) Rank() int { return g.view.Rank }
 
 // Size is the number of ranks.
 func (g *Group) Size() int { return len(g.view.Peers) }
+
+// rankOf is a peer's rank, or -1.
+func (g *Group) rankOf(id peer.ID) int {
+	return slices.IndexFunc(g.view.Peers, func(p peer.AddrInfo) bool { return p.ID == id })
+}
 
 // Done is closed when the group has failed; Err then says why.
 func (g *Group) Done() <-chan struct{} { return g.done }
@@ -111,22 +126,27 @@ func (g *Group) fail(err error) {
 	close(g.done)
 	links := make([]*link, 0, len(g.links))
 	for _, l := range g.links {
-		if l != nil && l.data != nil && l.ctl != nil {
+		if l != nil && l.complete() {
 			links = append(links, l)
 		}
 	}
-	started := g.started
+	started, parts := g.started, g.parts
 	g.mu.Unlock()
 	blamed := g.view.Rank
 	var pe *PeerError
 	if errors.As(err, &pe) {
-		blamed = pe.Rank
+		blamed = max(0, g.rankOf(pe.Peer))
 	}
 	for _, l := range links {
 		if started {
 			l.post(control{typ: controlAbort, why: causeOf(err), rank: uint32(blamed), seq: l.seq.Load(), text: err.Error()})
 		}
-		_ = l.data.SetDeadline(time.Unix(1, 0))
+		for _, p := range l.pipes {
+			_ = p.stream.SetDeadline(time.Unix(1, 0))
+		}
+	}
+	for _, part := range parts {
+		part.fail(err)
 	}
 	g.log.Warn("collective: group failed", "err", err)
 }
@@ -157,21 +177,18 @@ func (g *Group) adopt(l *link, kind streamKind, st network.Stream) error {
 	defer g.mu.Unlock()
 	select {
 	case <-l.ready:
-		return fmt.Errorf("%w: rank %d has both its streams", ErrFrame, l.rank)
+		return fmt.Errorf("%w: rank %d has all its streams", ErrFrame, l.rank)
 	default:
 	}
 	if g.err != nil {
 		return g.err
 	}
-	slot := &l.data
-	if kind == kindControl {
-		slot = &l.ctl
-	}
+	slot := l.slot(kind)
 	if *slot != nil {
 		_ = (*slot).Reset()
 	}
 	*slot = st
-	if l.data != nil && l.ctl != nil {
+	if l.complete() {
 		close(l.ready)
 	}
 	return nil
@@ -195,17 +212,12 @@ func (g *Group) connect(ctx context.Context) error {
 			g.service.host.Peerstore().AddAddrs(l.id, addrs, time.Hour)
 		}
 		dials.Go(func() {
-			for _, kind := range []streamKind{kindData, kindControl} {
-				st, err := g.service.dial(ctx, g, l, kind)
-				if err == nil {
-					err = g.adopt(l, kind, st)
-					if err != nil {
-						_ = st.Reset()
-					}
-				}
-				if err != nil {
-					g.fail(err)
-					return
+			// The first tells when the peer is there; the others go beside each other.
+			for i, kind := range streamKinds() {
+				if i == 0 {
+					g.dial(ctx, l, kind)
+				} else {
+					dials.Go(func() { g.dial(ctx, l, kind) })
 				}
 			}
 		})
@@ -223,6 +235,19 @@ func (g *Group) connect(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// dial opens one stream of a link; a failure is the group's.
+func (g *Group) dial(ctx context.Context, l *link, kind streamKind) {
+	st, err := g.service.dial(ctx, g, l, kind)
+	if err == nil {
+		if err = g.adopt(l, kind, st); err != nil {
+			_ = st.Reset()
+		}
+	}
+	if err != nil {
+		g.fail(err)
+	}
 }
 
 func (g *Group) tag() string {

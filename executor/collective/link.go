@@ -11,92 +11,74 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// A link is this rank's pair of streams with one other rank.
+// A link is this rank's streams with one other rank: one for control, and a pipe in each lane.
 type link struct {
-	rank      int
-	id        peer.ID
-	data, ctl network.Stream
-	ready     chan struct{} // closed when both streams stand
-	out       chan control  // to the control stream's writer
-	end       chan struct{} // closed to end the writer, once out is drained
-	bye       chan struct{} // closed when the peer has said bye or its control stream has ended
+	rank  int
+	id    peer.ID
+	ctl   network.Stream
+	pipes [lanes]*pipe
+	ready chan struct{} // closed when all streams stand
+	out   chan control  // to the control stream's writer
+	end   chan struct{} // closed to end the writer, once out is drained
+	bye   chan struct{} // closed when the peer has said bye or its control stream has ended
 
 	sent, received atomic.Uint64 // payload bytes
-	heard          atomic.Uint64 // grows with every read from either stream
-	seq            atomic.Uint64 // last operation the peer said it entered
-	reading        wait
-	writing        wait
+	heard          atomic.Uint64 // grows with every read from any stream
+	seq            atomic.Uint64 // last operation without a name that the peer said it entered
 }
 
-// A wait tells the watchdog whether someone is blocked on this link.
-type wait struct {
-	active atomic.Bool
-	moves  atomic.Uint64
-}
-
-func (w *wait) begin() { w.moves.Add(1); w.active.Store(true) }
-func (w *wait) end()   { w.active.Store(false) }
+// controlQueue holds every named operation that may be in flight, and more.
+const controlQueue = 4 * maxInFlight
 
 func newLink(rank int, id peer.ID) *link {
-	return &link{
+	l := &link{
 		rank: rank, id: id,
 		ready: make(chan struct{}),
-		out:   make(chan control, 8),
+		out:   make(chan control, controlQueue),
 		end:   make(chan struct{}),
 		bye:   make(chan struct{}),
 	}
+	for i := range l.pipes {
+		l.pipes[i] = &pipe{link: l}
+	}
+	return l
 }
 
-// read fills b from the data stream.
-func (l *link) read(b []byte) error {
-	l.reading.begin()
-	defer l.reading.end()
-	for len(b) > 0 {
-		n, err := l.data.Read(b)
-		if n > 0 {
-			l.heard.Add(1)
-			l.reading.moves.Add(1)
-			b = b[n:]
-		}
-		if err != nil && len(b) > 0 {
-			return err
-		}
+// slot is where the stream of a kind belongs.
+func (l *link) slot(kind streamKind) *network.Stream {
+	if kind == kindControl {
+		return &l.ctl
 	}
-	return nil
+	return &l.pipes[kind-kindLane].stream
 }
 
-func (l *link) readPayload(b []byte) error {
-	if err := l.read(b); err != nil {
-		return err
+// complete says whether all streams stand.
+func (l *link) complete() bool {
+	for _, kind := range streamKinds() {
+		if *l.slot(kind) == nil {
+			return false
+		}
 	}
-	l.received.Add(uint64(len(b)))
-	return nil
+	return true
 }
 
-// write sends b, of which the last payload bytes are counted as traffic.
-func (l *link) write(b []byte, payload int) error {
-	l.writing.begin()
-	defer l.writing.end()
-	for len(b) > 0 {
-		n, err := l.data.Write(b[:min(len(b), segmentBytes)])
-		if n > 0 {
-			l.writing.moves.Add(1)
-			b = b[n:]
-		}
-		if err != nil {
-			return err
-		}
+// streamKinds are the streams of a link.
+func streamKinds() []streamKind {
+	kinds := []streamKind{kindControl}
+	for i := range lanes {
+		kinds = append(kinds, kindLane+streamKind(i))
 	}
-	l.sent.Add(uint64(payload))
-	return nil
+	return kinds
 }
 
 // post queues a control frame. A full queue means a peer that does not read:
 // the frame is dropped and the peer will find us silent.
-func (l *link) post(c control) {
+func (l *link) post(c control) bool {
 	select {
 	case l.out <- c:
+		return true
 	default:
+		return false
 	}
 }
 
@@ -165,10 +147,16 @@ func (l *link) controlLoop(g *Group) error {
 			return err
 		}
 		l.heard.Add(1)
-		l.seq.Store(c.seq)
 		switch c.typ {
+		case controlHeartbeat:
+			l.seq.Store(c.seq)
 		case controlAbort:
 			g.fail(g.reported(l, c, text))
+		case controlReady, controlGo:
+			if err := g.negotiated(l, c, string(text)); err != nil {
+				g.fail(err)
+				return err
+			}
 		case controlBye:
 			if !said {
 				said = true

@@ -47,7 +47,7 @@ func checkSum(t *testing.T, w *world, size int, inPlace bool) {
 				}
 			}()
 		}
-		return w.groups[r].AllReduce(t.Context(), out[r], src, Sum)
+		return w.groups[r].Do(t.Context(), sum(out[r], src, Sum))
 	})
 	for i := range size {
 		var want, scale float64
@@ -73,7 +73,7 @@ func TestAllReduceOtherReductions(t *testing.T) {
 			out := make([][]float32, 3)
 			w.all(func(r int) error {
 				out[r] = make([]float32, size)
-				return w.groups[r].AllReduce(t.Context(), out[r], inputs(r, size), red)
+				return w.groups[r].Do(t.Context(), sum(out[r], inputs(r, size), red))
 			})
 			for i := range size {
 				v := []float32{value(0, i), value(1, i), value(2, i)}
@@ -104,7 +104,7 @@ func TestBroadcastGatherBarrier(t *testing.T) {
 				bufs := make([][]byte, n)
 				w.all(func(r int) error {
 					bufs[r] = slices.Clone(bytesOf(inputs(r, size/4+1))[:size])
-					return w.groups[r].Broadcast(t.Context(), bufs[r], root)
+					return w.groups[r].Do(t.Context(), Operation{Kind: Broadcast, Dst: bufs[r], Root: root})
 				})
 				for r := range bufs {
 					if !bytes.Equal(bufs[r], want) {
@@ -114,7 +114,7 @@ func TestBroadcastGatherBarrier(t *testing.T) {
 			}
 			w.all(func(r int) error {
 				dst := make([]byte, n*size)
-				if err := w.groups[r].AllGather(t.Context(), dst, bytesOf(inputs(r, size/4+1))[:size]); err != nil {
+				if err := w.groups[r].Do(t.Context(), Operation{Kind: AllGather, Dst: dst, Src: bytesOf(inputs(r, size/4+1))[:size]}); err != nil {
 					return err
 				}
 				for o := range n {
@@ -124,7 +124,7 @@ func TestBroadcastGatherBarrier(t *testing.T) {
 				}
 				return nil
 			})
-			w.all(func(r int) error { return w.groups[r].Barrier(t.Context()) })
+			w.all(func(r int) error { return w.groups[r].barrier(t.Context()) })
 		}
 		w.close()
 	}
@@ -144,7 +144,7 @@ func BenchmarkAllReduce(b *testing.B) {
 				b.ResetTimer()
 				w.all(func(r int) error {
 					for range b.N {
-						if err := w.groups[r].AllReduce(b.Context(), bufs[r], bufs[r], Sum); err != nil {
+						if err := w.groups[r].Do(b.Context(), sum(bufs[r], bufs[r], Sum)); err != nil {
 							return err
 						}
 					}

@@ -1,5 +1,7 @@
 package collective
 
+import "github.com/tallycompute/tally/executor/collective/kernel"
+
 // segmentBytes is the unit of the pipeline: what is received, folded and passed
 // on while the next one is under way.
 const segmentBytes = 256 << 10
@@ -10,59 +12,103 @@ const segmentBytes = 256 << 10
 type hop struct {
 	send []byte
 	recv []byte
-	add  []byte // with a fold: recv = add ∘ what arrives
-	fold fold
-	mean bool // the fold is complete here: divide
+	// fold makes recv[lo:hi] from what arrives; nil: it is what arrives.
+	fold func(lo, hi int, in []byte)
+	// fill makes send[lo:hi] just before it is sent, in the first hop; nil: it is there.
+	fill func(lo, hi int)
+	// done sees recv[lo:hi] complete.
+	done func(lo, hi int)
 }
 
 func mod(a, n int) int { return ((a % n) + n) % n }
 
-// chunk is the i-th of n nearly equal parts of b, in whole 64-byte lines.
-func chunk(b []byte, n, i int) []byte {
-	q := (len(b)/n + 63) &^ 63
-	lo := min(i*q, len(b))
-	hi := min(lo+q, len(b))
-	if i == n-1 {
-		hi = len(b)
-	}
-	return b[lo:hi]
+// chunk is the i-th of n nearly equal parts of b, in whole lines of so many bytes.
+func chunk(b []byte, n, i, line int) []byte {
+	lo, hi := bounds(len(b), n, i, line)
+	return b[lo:hi:hi]
 }
 
-func (g *Group) allReduceHops(dst, src []float32, r Reduce) []hop {
-	n, me := g.Size(), g.Rank()
-	d, s := bytesOf(dst), bytesOf(src)
+func bounds(length, n, i, line int) (lo, hi int) {
+	q := (length/n + line - 1) / line * line
+	lo = min(i*q, length)
+	if i == n-1 {
+		return lo, length
+	}
+	return lo, min(lo+q, length)
+}
+
+const cacheLine = 64
+
+func (l *lane) allReduceHops(o Operation) []hop {
+	n, me := l.g.Size(), l.g.Rank()
 	hops := make([]hop, 0, 2*(n-1))
 	for i := range 2 * (n - 1) {
 		out, in := mod(me-i, n), mod(me-i-1, n)
-		h := hop{send: chunk(d, n, out), recv: chunk(d, n, in)}
+		h := hop{send: chunk(o.Dst, n, out, cacheLine), recv: chunk(o.Dst, n, in, cacheLine)}
 		if i == 0 {
-			h.send = chunk(s, n, out)
+			h.send = chunk(o.Src, n, out, cacheLine)
 		}
 		if i < n-1 {
-			h.add, h.fold = chunk(s, n, in), r.fold()
-			h.mean = r == Mean && i == n-2
+			into, own := h.recv, chunk(o.Src, n, in, cacheLine)
+			h.fold = func(lo, hi int, got []byte) {
+				kernel.Fold(o.Type, o.Reduce, into[lo:hi], own[lo:hi], got)
+				if o.Reduce == Mean && i == n-2 {
+					kernel.Divide(o.Type, into[lo:hi], n)
+				}
+			}
 		}
 		hops = append(hops, h)
 	}
 	return hops
 }
 
-func (g *Group) allGatherHops(dst []byte, each int) []hop {
-	n, me := g.Size(), g.Rank()
-	block := func(i int) []byte { return dst[i*each : (i+1)*each] }
+// bf16Hops are those of allReduceHops over bfloat16: each rank adds its float32 and rounds. All widen the same values,
+// the one that made them too.
+func (l *lane) bf16Hops(o Operation) []hop {
+	n, me := l.g.Size(), l.g.Rank()
+	half := l.buffer(len(o.Src) / 2)
+	hops := make([]hop, 0, 2*(n-1))
+	for i := range 2 * (n - 1) {
+		out, in := mod(me-i, n), mod(me-i-1, n)
+		h := hop{send: chunk(half, n, out, cacheLine), recv: chunk(half, n, in, cacheLine)}
+		if i == 0 {
+			first, _ := bounds(len(half), n, out, cacheLine)
+			packed := h.send
+			h.fill = func(lo, hi int) { kernel.PackBF16(packed[lo:hi], o.Src[2*(first+lo):2*(first+hi)]) }
+		}
+		start, _ := bounds(len(half), n, in, cacheLine)
+		into := h.recv
+		if i < n-1 {
+			h.fold = func(lo, hi int, got []byte) {
+				kernel.AddPackBF16(into[lo:hi], o.Src[2*(start+lo):2*(start+hi)], got)
+				if o.Reduce == Mean && i == n-2 {
+					kernel.Divide(BF16, into[lo:hi], n)
+				}
+			}
+		}
+		if i >= n-2 {
+			h.done = func(lo, hi int) { kernel.UnpackBF16(o.Dst[2*(start+lo):2*(start+hi)], into[lo:hi]) }
+		}
+		hops = append(hops, h)
+	}
+	return hops
+}
+
+func (l *lane) allGatherHops(parts [][]byte) []hop {
+	n, me := l.g.Size(), l.g.Rank()
 	hops := make([]hop, 0, n-1)
 	for i := range n - 1 {
-		hops = append(hops, hop{send: block(mod(me-i, n)), recv: block(mod(me-i-1, n))})
+		hops = append(hops, hop{send: parts[mod(me-i, n)], recv: parts[mod(me-i-1, n)]})
 	}
 	return hops
 }
 
 // broadcastHops is a chain: receive everything, and pass on each segment as it comes.
-func (g *Group) broadcastHops(buf []byte, root int) []hop {
-	switch place := mod(g.Rank()-root, g.Size()); place {
+func (l *lane) broadcastHops(buf []byte, root int) []hop {
+	switch place := mod(l.g.Rank()-root, l.g.Size()); place {
 	case 0:
 		return []hop{{send: buf}}
-	case g.Size() - 1:
+	case l.g.Size() - 1:
 		return []hop{{recv: buf}}
 	default:
 		return []hop{{recv: buf}, {send: buf}}
@@ -71,25 +117,32 @@ func (g *Group) broadcastHops(buf []byte, root int) []hop {
 
 // ring runs the hops with one sender and one receiver. The receiver hands the
 // sender a token per segment; the streams' own backpressure is the flow control.
-func (g *Group) ring(h header, hops []hop) error {
-	n := g.Size()
-	next, prev := g.links[mod(g.Rank()+1, n)], g.links[mod(g.Rank()-1, n)]
+func (l *lane) ring(h header, hops []hop) error {
+	n, me := l.g.Size(), l.g.Rank()
+	next, prev := l.pipes[mod(me+1, n)], l.pipes[mod(me-1, n)]
 	segments := 0
 	for _, p := range hops {
 		segments += (len(p.recv) + segmentBytes - 1) / segmentBytes
 	}
 	ready := make(chan struct{}, segments)
+	return l.both(
+		func() error { return l.ringSend(h, hops, next, ready) },
+		func() error { return l.ringReceive(h, hops, prev, ready) })
+}
+
+// both runs a sender beside a receiver. When one fails, so does the group: the other must not wait for it.
+func (l *lane) both(send, receive func() error) error {
 	sent := make(chan error, 1)
 	go func() {
-		err := g.ringSend(h, hops, next, ready)
+		err := send()
 		if err != nil {
-			g.fail(err) // the receiver must not wait for what we will never send
+			l.g.fail(err)
 		}
 		sent <- err
 	}()
-	err := g.ringReceive(h, hops, prev, ready)
+	err := receive()
 	if err != nil {
-		g.fail(err)
+		l.g.fail(err)
 	}
 	if e := <-sent; err == nil {
 		err = e
@@ -97,54 +150,63 @@ func (g *Group) ring(h header, hops []hop) error {
 	return err
 }
 
-func (g *Group) ringSend(h header, hops []hop, next *link, ready <-chan struct{}) error {
+func (l *lane) ringSend(h header, hops []hop, next *pipe, ready <-chan struct{}) error {
 	var b [headerBytes]byte
 	h.put(b[:])
 	if err := next.write(b[:], 0); err != nil {
-		return g.broken(next, h, err)
+		return l.broken(next, h, err)
 	}
 	for i, p := range hops {
-		for rest := p.send; len(rest) > 0; {
-			seg := rest[:min(len(rest), segmentBytes)]
-			rest = rest[len(seg):]
+		for lo := 0; lo < len(p.send); lo += segmentBytes {
+			hi := min(lo+segmentBytes, len(p.send))
 			if i > 0 {
 				select {
 				case <-ready:
-				case <-g.done:
-					return g.Err()
+				case <-l.g.done:
+					return l.g.Err()
 				}
 			}
-			if err := next.write(seg, len(seg)); err != nil {
-				return g.broken(next, h, err)
+			if p.fill != nil {
+				p.fill(lo, hi)
+			}
+			if err := next.write(p.send[lo:hi], hi-lo); err != nil {
+				return l.broken(next, h, err)
 			}
 		}
 	}
 	return nil
 }
 
-func (g *Group) ringReceive(h header, hops []hop, prev *link, ready chan<- struct{}) error {
-	if err := g.expect(prev, h); err != nil {
+func (l *lane) ringReceive(h header, hops []hop, prev *pipe, ready chan<- struct{}) error {
+	if err := l.expect(prev, h); err != nil {
 		return err
 	}
 	for _, p := range hops {
-		for off := 0; off < len(p.recv); off += segmentBytes {
-			end := min(off+segmentBytes, len(p.recv))
-			into := p.recv[off:end]
+		for lo := 0; lo < len(p.recv); lo += segmentBytes {
+			hi := min(lo+segmentBytes, len(p.recv))
+			into := p.recv[lo:hi]
 			if p.fold != nil {
-				into = bytesOf(g.scratch)[:end-off]
+				into = l.segment()[:hi-lo]
 			}
 			if err := prev.readPayload(into); err != nil {
-				return g.broken(prev, h, err)
+				return l.broken(prev, h, err)
 			}
 			if p.fold != nil {
-				dst := floatsOf(p.recv[off:end])
-				p.fold(dst, floatsOf(p.add[off:end]), floatsOf(into))
-				if p.mean {
-					divide(dst, g.Size())
-				}
+				p.fold(lo, hi, into)
+			}
+			if p.done != nil {
+				p.done(lo, hi)
 			}
 			ready <- struct{}{}
 		}
 	}
 	return nil
+}
+
+// segment is the receiver's scratch.
+func (l *lane) segment() []byte {
+	if l.scratch == nil {
+		l.scratch = make([]byte, segmentBytes)
+	}
+	return l.scratch
 }

@@ -16,12 +16,12 @@ import (
 )
 
 // Protocol is the libp2p protocol between agents.
-const Protocol protocol.ID = "/tally/collective/1"
+const Protocol protocol.ID = "/tally/collective/2"
 
 const (
 	handshakeTime = 10 * time.Second
 	// maxHandshakes bounds the inbound streams whose hello has not been read yet.
-	maxHandshakes = 64
+	maxHandshakes = 256
 	redialPause   = 200 * time.Millisecond
 )
 

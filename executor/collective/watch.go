@@ -2,17 +2,16 @@ package collective
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
 
-// pulse is what the watchdog remembers of a link between two ticks. It counts
-// ticks, not seconds, so that a pause of this whole process blames nobody.
-type pulse struct {
-	heard                 uint64
-	silent                int
-	readMoves, writeMoves uint64
-	readIdle, writeIdle   int
+// idle counts the ticks in which a number did not change. It counts ticks, not
+// seconds, so that a pause of this whole process blames nobody.
+type idle struct {
+	last  uint64
+	ticks int
 }
 
 // watch sends heartbeats and finds silent peers and waits without progress.
@@ -21,58 +20,63 @@ func (g *Group) watch() {
 	defer tick.Stop()
 	silence := ticks(g.opts.Silence, g.opts.Heartbeat)
 	progress := ticks(g.opts.Progress, g.opts.Heartbeat)
-	pulses := make([]pulse, len(g.links))
+	silent := make([]idle, len(g.links))
+	var reads, writes [lanes][]idle
+	for i := range lanes {
+		reads[i], writes[i] = make([]idle, len(g.links)), make([]idle, len(g.links))
+	}
 	for {
 		select {
 		case <-g.quit:
 			return
 		case <-tick.C:
 		}
-		var seq uint64
-		if cur := g.current.Load(); cur != nil {
-			seq = cur.seq
-		}
+		entered := g.entered.Load()
 		for r, l := range g.links {
 			if l == nil {
 				continue
 			}
-			l.post(control{typ: controlHeartbeat, rank: uint32(g.view.Rank), seq: seq})
-			p := &pulses[r]
-			if step(l.heard.Load(), &p.heard, &p.silent, true) > silence && !g.leaving.Load() {
+			l.post(control{typ: controlHeartbeat, rank: uint32(g.view.Rank), seq: entered})
+			if silent[r].step(l.heard.Load(), true) > silence && !g.leaving.Load() {
 				g.fail(&PeerError{l.rank, l.id, ErrLost, fmt.Sprintf("silent for %v", g.opts.Silence)})
 			}
-			if step(l.reading.moves.Load(), &p.readMoves, &p.readIdle, l.reading.active.Load()) > progress {
-				g.stuck(l, "send")
+			for i, p := range l.pipes {
+				if reads[i][r].step(p.reading.moves.Load(), p.reading.active.Load()) > progress {
+					g.stuck(g.lanes[i], l, "send")
+				}
+				if writes[i][r].step(p.writing.moves.Load(), p.writing.active.Load()) > progress {
+					g.stuck(g.lanes[i], l, "take")
+				}
 			}
-			if step(l.writing.moves.Load(), &p.writeMoves, &p.writeIdle, l.writing.active.Load()) > progress {
-				g.stuck(l, "take")
-			}
+		}
+		if err := g.names.tick(progress, g.opts.Progress); err != nil {
+			g.fail(fmt.Errorf("rank %d: %w", g.view.Rank, err))
 		}
 	}
 }
 
 // step counts the ticks in which now did not change while someone waited.
-func step(now uint64, last *uint64, idle *int, waiting bool) int {
-	if now != *last || !waiting {
-		*last, *idle = now, 0
+func (i *idle) step(now uint64, waiting bool) int {
+	if now != i.last || !waiting {
+		i.last, i.ticks = now, 0
 		return 0
 	}
-	*idle++
-	return *idle
+	i.ticks++
+	return i.ticks
 }
 
 func ticks(d, tick time.Duration) int { return max(1, int(d/tick)) }
 
 // stuck fails the group for want of progress and says who is not there yet.
-func (g *Group) stuck(l *link, verb string) {
-	cur := g.current.Load()
+func (g *Group) stuck(in *lane, l *link, verb string) {
+	cur := in.current.Load()
 	if cur == nil {
-		return
+		cur = &header{} // it has just ended, or another message of the pair has
 	}
 	text := fmt.Sprintf("rank %d waited %v for rank %d to %s bytes of %v", g.view.Rank, g.opts.Progress, l.rank, verb, *cur)
 	var late []string
 	for _, o := range g.links {
-		if o != nil && o.seq.Load() < cur.seq {
+		if o != nil && slices.Contains(g.lanes[:orderedLanes], in) && o.seq.Load() < cur.seq {
 			late = append(late, fmt.Sprintf("rank %d (%s)", o.rank, o.id))
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -140,5 +141,27 @@ func inputs(r, n int) []float32 {
 	}
 	return v
 }
+
+func bytesOf(f []float32) []byte {
+	if len(f) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&f[0])), 4*len(f))
+}
+
+func floatsOf(b []byte) []float32 {
+	if len(b) < 4 {
+		return nil
+	}
+	return unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), len(b)/4)
+}
+
+// sum is an allreduce of float32.
+func sum(dst, src []float32, r Reduce) Operation {
+	return Operation{Kind: AllReduce, Type: F32, Reduce: r, Dst: bytesOf(dst), Src: bytesOf(src)}
+}
+
+// barrier runs the simplest operation.
+func (g *Group) barrier(ctx context.Context) error { return g.Do(ctx, Operation{Kind: Barrier}) }
 
 func digest(f []float32) string { return fmt.Sprintf("%x", sha256.Sum256(bytesOf(f))) }

@@ -230,7 +230,8 @@ func TestInt8RefusesWhatIsNotFinite(t *testing.T) {
 			src := make([]byte, 4*(2*Block+5))
 			of[float32](src)[at] = bad
 			err := PackInt8(make([]byte, Int8Bytes(2*Block+5)), src)
-			if !errors.Is(err, ErrNotFinite) || err.Error() != fmt.Sprintf("not finite at %d", at) {
+			var e *NotFinite
+			if !errors.As(err, &e) || e.At != at || err.Error() != fmt.Sprintf("not finite at %d", at) {
 				t.Errorf("%v at %d: %v", bad, at, err)
 			}
 		}

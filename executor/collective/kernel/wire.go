@@ -1,13 +1,17 @@
 package kernel
 
 import (
-	"errors"
 	"fmt"
 	"math"
 )
 
-// ErrNotFinite: NaN or infinity has no place among 256 values.
-var ErrNotFinite = errors.New("not finite")
+// NotFinite is the error that NaN or infinity has no place among 256 values.
+type NotFinite struct {
+	At int // the element's index
+}
+
+// Error names the element.
+func (e *NotFinite) Error() string { return fmt.Sprintf("not finite at %d", e.At) }
 
 // Block is how many elements share a scale in int8.
 const Block = 1024
@@ -58,14 +62,14 @@ func AddPackBF16(dst, a, src []byte) {
 func Int8Bytes(n int) int { return n + (n+Block-1)/Block*4 }
 
 // PackInt8 rounds float32 to int8 with a scale a block, into Int8Bytes(len(src)/4) bytes. A value that is not finite is
-// ErrNotFinite, which names its place.
+// a *NotFinite error.
 func PackInt8(dst, src []byte) error {
 	for at := 0; len(src) > 0; at += Block {
 		s := src[:min(len(src), 4*Block)]
 		n := len(s) / 4
-		scale, inverse, err := scaleOf(s)
-		if err != nil {
-			return fmt.Errorf("%w at %d", err, at+firstNotFinite(s))
+		scale, inverse, finite := scaleOf(s)
+		if !finite {
+			return &NotFinite{at + firstNotFinite(s)}
 		}
 		of[float32](dst[:4])[0] = scale
 		packBlock(dst[4:4+n], s, inverse)
@@ -75,7 +79,7 @@ func PackInt8(dst, src []byte) error {
 }
 
 // scaleOf makes the block's largest magnitude 127.
-func scaleOf(s []byte) (scale, inverse float32, err error) {
+func scaleOf(s []byte) (scale, inverse float32, finite bool) {
 	done, top := 0, uint32(0)
 	if wire.largest != nil {
 		if done = len(s) / 4 &^ 15; done > 0 {
@@ -86,16 +90,16 @@ func scaleOf(s []byte) (scale, inverse float32, err error) {
 		top = max(top, math.Float32bits(x)&^(1<<31))
 	}
 	if top >= 0x7f800000 {
-		return 0, 0, ErrNotFinite
+		return 0, 0, false
 	}
 	scale = math.Float32frombits(top) / 127
 	if scale < math.SmallestNonzeroFloat32*(1<<23) { // a subnormal scale has too few digits, and its inverse overflows
-		return 0, 0, nil
+		return 0, 0, true
 	}
 	if math.IsInf(float64(127*scale), 0) {
 		scale = math.Nextafter32(scale, 0)
 	}
-	return scale, 1 / scale, nil
+	return scale, 1 / scale, true
 }
 
 func firstNotFinite(s []byte) int {

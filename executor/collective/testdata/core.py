@@ -72,7 +72,7 @@ for t in threads:
 
 # what the agent refuses is an error, and the group goes on
 try:
-    session._link.wait(session._link.submit(1, src=4, dst=0, nbytes=8))
+    session._link.wait(session._link.submit(1, src=4, dst=64, src_bytes=8, dst_bytes=8))
     raise AssertionError("a bad offset was accepted")
 except tally.CollectiveError as e:
     assert "source offset 4" in str(e), e

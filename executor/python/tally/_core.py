@@ -10,7 +10,7 @@ from . import _wire
 from ._arena import ALIGN, Allocator
 from ._errors import CollectiveError
 
-SUM, MEAN, MIN, MAX = range(4)
+SUM, MEAN, MIN, MAX, PROD = range(5)
 DEFAULT_SOCKET = "/run/tally/agent.sock"
 
 
@@ -117,7 +117,7 @@ class Session:
 
     def allreduce_region(self, region, nbytes, op, finish=None):
         """Starts an allreduce of float32 in place; the region is freed at its end."""
-        return self.start(_wire.ALLREDUCE, [region], finish, reduce=op, src=region.offset, dst=region.offset, nbytes=nbytes)
+        return self.start(_wire.ALLREDUCE, [region], finish, reduce=op, src=region.offset, dst=region.offset, src_bytes=nbytes, dst_bytes=nbytes)
 
     def allreduce(self, buffer, op=SUM):
         """Replaces the float32 values of a writable buffer by their sum (or mean, min, max) over all ranks."""
@@ -149,7 +149,7 @@ class Session:
                 if self.rank != root:
                     part[:] = region.view
 
-            self.start(_wire.BROADCAST, [region], finish, root=root, src=region.offset, nbytes=part.nbytes).wait()
+            self.start(_wire.BROADCAST, [region], finish, root=root, dst=region.offset, dst_bytes=part.nbytes).wait()
 
     def allgather(self, data):
         """Every rank's bytes, in rank order; data has the same length on all of them."""
@@ -166,7 +166,7 @@ class Session:
                 for r in range(self.size):
                     out[r] += dst.view[r * n:(r + 1) * n]
 
-            self.start(_wire.ALLGATHER, [src, dst], finish, src=src.offset, dst=dst.offset, nbytes=n).wait()
+            self.start(_wire.ALLGATHER, [src, dst], finish, src=src.offset, dst=dst.offset, src_bytes=n, dst_bytes=n * self.size).wait()
         return [bytes(b) for b in out]
 
     def allgather_varied(self, data):

@@ -1,4 +1,4 @@
-"""The gate's protocol: one unix socket, 32-byte commands, 16-byte replies.
+"""The gate's protocol: one unix socket, 64-byte commands, 16-byte replies.
 
 The agent's package documentation (executor/collective) is the specification.
 """
@@ -13,15 +13,29 @@ import threading
 
 from ._errors import CollectiveError
 
-VERSION = 1
-NOTHING, ALLREDUCE, BROADCAST, ALLGATHER, BARRIER, GOODBYE = range(6)
+VERSION = 2
+NOTHING, ALLREDUCE, BROADCAST, ALLGATHER, BARRIER, GOODBYE, REDUCESCATTER, ALLTOALL, SEND, RECEIVE, GROUP = range(11)
+F32, F64, F16, BF16, I32, I64, U8 = range(7)
+ITEM = {F32: 4, F64: 8, F16: 2, BF16: 2, I32: 4, I64: 8, U8: 1}  # bytes of an element
+AS_IT_IS, AS_BF16, AS_INT8 = range(3)  # what float32 travels as
+NONE = (1 << 64) - 1  # no residual
 
 _MAGIC = b"TLYG"
-_COMMAND = struct.Struct("<BBHIQQQ")
+_COMMAND = struct.Struct("<BBBBIHBBIQQQQQH6x")
 _REPLY = struct.Struct("<IIQ")
 _HELLO = struct.Struct("<4sHHIIIIQII24x")
 _STATUS = {1: "refused", 2: "failed", 3: "the agent hung up"}
 _MAX_TEXT = 1024
+
+
+def encode(op, seq, reduce=0, dtype=F32, wire=AS_IT_IS, root=0, group=0, src=0, dst=0, src_bytes=0, dst_bytes=0,
+           residual=NONE, name="", shape=(), parts=()):
+    """A command's bytes."""
+    text = name.encode()
+    if len(text) > 255 or len(shape) > 8:
+        raise CollectiveError("%r: a name has at most 255 bytes, a tensor 8 dimensions" % name)
+    return _COMMAND.pack(op, reduce, dtype, wire, seq, root, len(text), len(shape), group, src, dst, src_bytes, dst_bytes,
+                         residual, len(parts)) + text + struct.pack("<%dQ" % (len(shape) + len(parts)), *shape, *parts)
 
 
 class Agent:
@@ -83,8 +97,8 @@ class Agent:
             data += part
         return bytes(data)
 
-    def submit(self, op, reduce=0, root=0, src=0, dst=0, nbytes=0):
-        """Sends one command and gives the number to wait for."""
+    def submit(self, op, **command):
+        """Sends one command and gives the number to wait for; see encode() for what it says."""
         if os.getpid() != self._pid:
             raise CollectiveError("the collective session belongs to the process that called init(), not to a fork of it")
         while True:
@@ -92,10 +106,11 @@ class Agent:
                 if self._broken:
                     raise CollectiveError(self._broken)
                 if self._sent - self._received < self.in_flight:
+                    seq = (self._sent + 1) & 0xFFFFFFFF
+                    data = encode(op, seq, **command)
                     self._sent += 1
-                    seq = self._sent & 0xFFFFFFFF
                     try:
-                        self._sock.sendall(_COMMAND.pack(op, reduce, root, seq, src, dst, nbytes))
+                        self._sock.sendall(data)
                     except OSError as e:
                         self._fail("the agent is gone: %s" % e)
                     return seq
@@ -125,7 +140,7 @@ class Agent:
                 self._fail("the agent is gone: %s" % e)
             if status == 3:
                 self._fail("the agent hung up: " + text)
-            self._replies[seq] = (status, text)
+            self._replies[seq] = (status, text, value)
             self._received += 1
             return True
 
@@ -137,12 +152,13 @@ class Agent:
         return True
 
     def wait(self, seq):
-        """Waits for the reply to a command; an error in it is raised."""
+        """Waits for the reply to a command and gives its value; an error in it is raised."""
         while seq not in self._replies:
             self._pump(block=True, enough=lambda: seq in self._replies)
-        status, text = self._replies.pop(seq)
+        status, text, value = self._replies.pop(seq)
         if status:
             raise CollectiveError("%s: %s" % (_STATUS.get(status, "status %d" % status), text))
+        return value
 
     def close(self, goodbye=True):
         """Ends the session; without a goodbye the agent aborts the group on every rank."""
@@ -166,16 +182,20 @@ class Alone:
         self.arena_bytes = arena_bytes
         self.arena = mmap.mmap(-1, arena_bytes)  # its pages cost nothing until touched
 
-    def submit(self, op, reduce=0, root=0, src=0, dst=0, nbytes=0):
-        if op in (ALLREDUCE, ALLGATHER) and src != dst:
-            self.arena.move(dst, src, nbytes)
+    def submit(self, op, src=0, dst=0, src_bytes=0, dst_bytes=0, **command):
+        if dst_bytes != src_bytes and op not in (BROADCAST, BARRIER):
+            raise CollectiveError("%d bytes into %d, in a group of one" % (src_bytes, dst_bytes))
+        if op in (SEND, RECEIVE):
+            raise CollectiveError("a message to itself, in a group of one")
+        if op != BROADCAST and src != dst:
+            self.arena.move(dst, src, src_bytes)
         return 0
 
     def done(self, seq):
         return True
 
     def wait(self, seq):
-        pass
+        return 0
 
     def close(self, goodbye=True):
         pass

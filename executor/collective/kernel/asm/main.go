@@ -1,4 +1,3 @@
-// Command asm writes fold_amd64.s and stub_amd64.go, the AVX2 loops of package kernel: run  go generate  there.
 package main
 
 import (

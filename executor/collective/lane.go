@@ -1,0 +1,231 @@
+package collective
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/libp2p/go-libp2p/core/network"
+)
+
+// Every pair of ranks shares a stream for each lane. The operations of one lane run one after another, those of
+// different lanes beside each other: operation k without a name is in lane k mod orderedLanes, the k-th that rank 0 let
+// go by name in the lanes after these, and what one rank sends another in the last.
+const (
+	orderedLanes = 2
+	namedLanes   = 2
+	pairLane     = orderedLanes + namedLanes
+	lanes        = pairLane + 1
+)
+
+// A lane runs one operation at a time.
+type lane struct {
+	g       *Group
+	pipes   []*pipe // by rank; nil at our own
+	turns   turns
+	current atomic.Pointer[header]
+	scratch []byte // one segment, of the receiver
+	small   []byte // direct exchange: a slot per rank, and one to send from
+	work    []byte // what is rounded, or part of it
+}
+
+// buffer is the lane's own memory, kept for the next operation.
+func (l *lane) buffer(n int) []byte {
+	if cap(l.work) < n {
+		l.work = make([]byte, n)
+	}
+	return l.work[:n]
+}
+
+// A pipe is a lane's stream to one rank.
+type pipe struct {
+	*link
+	stream           network.Stream
+	reading, writing wait
+	sends, receives  turns  // of the pair lane
+	sendSeq, recvSeq uint64 // messages of the pair lane
+}
+
+// read fills b from the stream.
+func (p *pipe) read(b []byte) error {
+	p.reading.begin()
+	defer p.reading.end()
+	for len(b) > 0 {
+		n, err := p.stream.Read(b)
+		if n > 0 {
+			p.heard.Add(1)
+			p.reading.moves.Add(1)
+			b = b[n:]
+		}
+		if err != nil && len(b) > 0 {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pipe) readPayload(b []byte) error {
+	if err := p.read(b); err != nil {
+		return err
+	}
+	p.received.Add(uint64(len(b)))
+	return nil
+}
+
+// write sends b, of which the last payload bytes are counted as traffic.
+func (p *pipe) write(b []byte, payload int) error {
+	p.writing.begin()
+	defer p.writing.end()
+	for len(b) > 0 {
+		n, err := p.stream.Write(b[:min(len(b), segmentBytes)])
+		if n > 0 {
+			p.writing.moves.Add(1)
+			b = b[n:]
+		}
+		if err != nil {
+			return err
+		}
+	}
+	p.sent.Add(uint64(payload))
+	return nil
+}
+
+// A wait tells the watchdog whether someone is blocked on a pipe.
+type wait struct {
+	active atomic.Bool
+	moves  atomic.Uint64
+}
+
+func (w *wait) begin() { w.moves.Add(1); w.active.Store(true) }
+func (w *wait) end()   { w.active.Store(false) }
+
+// turns let callers in one after another, in the order in which they asked.
+type turns struct {
+	mu   sync.Mutex
+	last chan struct{}
+}
+
+// A turn is a place in the queue.
+type turn struct {
+	before <-chan struct{} // closed when it is ours; nil for the first
+	over   chan struct{}   // closed by us
+}
+
+func (t *turns) ask() turn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	mine := turn{before: t.last, over: make(chan struct{})}
+	t.last = mine.over
+	return mine
+}
+
+// await waits for a turn. It must be ended in every case.
+func (g *Group) await(t turn) error {
+	if t.before != nil {
+		<-t.before // those before us end when the group fails
+	}
+	return g.Err()
+}
+
+// broken turns an error of a pipe into the group's failure.
+func (l *lane) broken(p *pipe, h header, err error) error { return l.g.broken(p.link, h, err) }
+
+// expect reads the header the rank behind p sent and compares it with ours.
+func (l *lane) expect(p *pipe, h header) error {
+	var b [headerBytes]byte
+	if err := p.read(b[:]); err != nil {
+		return l.broken(p, h, err)
+	}
+	got, err := decodeHeader(b[:])
+	if err != nil {
+		return &PeerError{p.rank, p.id, ErrFrame, err.Error()}
+	}
+	if got != h {
+		return &PeerError{p.rank, p.id, ErrMismatch, fmt.Sprintf("rank %d is in %v, rank %d in %v", l.g.Rank(), h, p.rank, got)}
+	}
+	return nil
+}
+
+// run does one operation in its turn. A cancelled ctx aborts the group: the other ranks cannot know how far this one got.
+func (l *lane) run(ctx context.Context, t turn, h header, body func(header) error) error {
+	defer close(t.over)
+	if err := l.g.await(t); err != nil {
+		return err
+	}
+	l.current.Store(&h)
+	defer l.current.CompareAndSwap(&h, nil)
+	if slices.Contains(l.g.lanes[:orderedLanes], l) {
+		l.g.entered.Store(max(l.g.entered.Load(), h.seq))
+	}
+	stop := context.AfterFunc(ctx, func() { l.g.Abort(fmt.Errorf("%v: %w", h, context.Cause(ctx))) })
+	defer stop()
+	if err := body(h); err != nil {
+		l.g.fail(err)
+		return l.g.Err()
+	}
+	return nil
+}
+
+// do is what a lane does for each kind.
+func (l *lane) do(o Operation) func(h header) error {
+	n := l.g.Size()
+	switch o.Kind {
+	case AllReduce:
+		switch {
+		case n == 1:
+			return func(header) error { copy(o.Dst, o.Src); return nil }
+		case o.Wire == AsBF16:
+			return func(h header) error { return l.ring(h, l.bf16Hops(o)) }
+		case o.Wire == AsInt8:
+			return func(h header) error { return l.named(o, l.int8Reduce(h, o)) }
+		case len(o.Src) <= smallBytes:
+			return func(h header) error { return l.directReduce(h, o) }
+		}
+		return func(h header) error { return l.ring(h, l.allReduceHops(o)) }
+	case Broadcast:
+		switch {
+		case n == 1:
+			return func(header) error { return nil }
+		case len(o.Dst) <= smallBytes:
+			return func(h header) error { return l.directBroadcast(h, o.Dst) }
+		}
+		return func(h header) error { return l.ring(h, l.broadcastHops(o.Dst, o.Root)) }
+	case AllGather:
+		parts := split(o.Dst, o.Counts)
+		return func(h header) error {
+			copy(parts[l.g.Rank()], o.Src)
+			switch {
+			case n == 1:
+				return nil
+			case len(o.Dst) <= smallBytes:
+				return l.directGather(h, parts)
+			}
+			return l.ring(h, l.allGatherHops(parts))
+		}
+	case ReduceScatter:
+		return func(h header) error { return l.reduceScatter(h, o) }
+	case AllToAll:
+		return func(h header) error { return l.allToAll(h, o) }
+	}
+	return l.directBarrier
+}
+
+// named adds the operation to an error that is about its values.
+func (l *lane) named(o Operation, err error) error {
+	if errors.Is(err, ErrValue) {
+		return fmt.Errorf("rank %d: %v: %w", l.g.Rank(), o, err)
+	}
+	return err
+}
+
+// split are the parts of b, of these bytes each.
+func split(b []byte, counts []int) [][]byte {
+	parts := make([][]byte, len(counts))
+	for i, n := range counts {
+		parts[i], b = b[:n:n], b[n:]
+	}
+	return parts
+}
