@@ -31,6 +31,7 @@ type Ledger struct {
 	blocks  []forged
 	events  []Event
 	faults  Faults
+	changed chan struct{} // closed at the next event
 }
 
 type pending struct {
@@ -52,7 +53,7 @@ type Faults struct {
 
 // New starts a chain at slot 1 with genesis as its outputs.
 func New(p chain.Params, clk chain.Clock, net chain.Network, genesis []chain.UTxO) *Ledger {
-	l := &Ledger{params: p, clock: clk, net: net, slot: 1, utxos: map[chain.OutRef]chain.UTxO{}}
+	l := &Ledger{params: p, clock: clk, net: net, slot: 1, utxos: map[chain.OutRef]chain.UTxO{}, changed: make(chan struct{})}
 	for _, u := range genesis {
 		l.utxos[u.Ref] = u
 	}
@@ -155,7 +156,7 @@ func (l *Ledger) Forge(n chain.Slot) (chain.Block, error) {
 	f.Hash = blake2b.Sum256(head)
 	l.mempool, l.utxos = nil, next
 	l.blocks = append(l.blocks, f)
-	l.events = append(l.events, Event{Block: &f.Block})
+	l.happened(Event{Block: &f.Block})
 	return f.Block, nil
 }
 
@@ -187,7 +188,7 @@ func (l *Ledger) Rollback(k int) error {
 	}
 	keep := len(l.blocks) - k
 	l.utxos, l.blocks, l.mempool = l.blocks[keep].before, l.blocks[:keep], nil
-	l.events = append(l.events, Event{Rollback: l.tip()})
+	l.happened(Event{Rollback: l.tip()})
 	return nil
 }
 

@@ -1,6 +1,10 @@
 package node
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/tallycompute/tally/chain"
+)
 
 // Sentinel kinds of this package's errors.
 var (
@@ -12,7 +16,7 @@ var (
 	// unknown: submitting the same bytes again is safe.
 	ErrConnection = errors.New("connection to the node lost")
 	// ErrRejected is a transaction that the node's ledger refused; the text carries its reason.
-	ErrRejected = errors.New("transaction rejected")
+	ErrRejected = chain.ErrRejected
 	// ErrNoIntersection is a chain that has none of the points given.
 	ErrNoIntersection = errors.New("no common point with the node's chain")
 	// ErrUnexpected is an answer that this package does not understand.

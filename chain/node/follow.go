@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	ouroboros "github.com/blinklabs-io/gouroboros"
 	"github.com/blinklabs-io/gouroboros/ledger"
@@ -66,6 +67,7 @@ func (n *Node) Follow(ctx context.Context, from []chain.Point, h Handler) error 
 		s.close()
 		<-s.conn.ChainSync().Client.DoneChan()
 	}()
+	h = &observed{Handler: h, seen: &n.seen}
 	for {
 		select {
 		case m := <-moves:
@@ -126,6 +128,30 @@ func (m move) handle(ctx context.Context, h Handler) error {
 		return err
 	}
 	return h.Forward(ctx, b, tip)
+}
+
+// observed notes in a node's diary what a handler is told.
+type observed struct {
+	Handler
+	seen *diary
+	last chain.Point
+}
+
+func (o *observed) Forward(ctx context.Context, b chain.Block, tip chain.Point) error {
+	if o.last = b.Point; b.Point == tip {
+		s := sight{tip, time.Now()}
+		o.seen.note(func(seen *sightings) { seen.fresh = append(seen.fresh, s) })
+	}
+	return o.Handler.Forward(ctx, b, tip)
+}
+
+func (o *observed) Backward(ctx context.Context, p chain.Point) error {
+	if o.last != (chain.Point{}) && o.last != p {
+		r := rollback{o.last, p}
+		o.seen.note(func(seen *sightings) { seen.rollbacks = append(seen.rollbacks, r) })
+	}
+	o.last = p
+	return o.Handler.Backward(ctx, p)
 }
 
 // decodeBlock reads a block of any era.

@@ -17,7 +17,7 @@ const DefaultTimeout = 30 * time.Second
 
 // Config says which node to talk to.
 type Config struct {
-	// Socket is a unix socket's path, or host:port of one forwarded over TCP.
+	// Socket is a unix socket's path, or tcp://host:port (or host:port) of one that a relay such as socat forwards.
 	Socket string
 	// Network is the network the node must be on; the handshake fails on another.
 	Network chain.Network
@@ -35,6 +35,7 @@ type Node struct {
 	sess *session      // nil: dial first
 	once sync.Once
 	done chan struct{} // closed by Close
+	seen diary
 }
 
 // Dial connects to a node. Errors: ErrUnreachable, ErrWrongNetwork.
@@ -102,6 +103,7 @@ func (n *Node) exchange(ctx context.Context, what string, again bool, f func(*se
 			return wrap(what, err)
 		}
 		cause := n.drop()
+		n.seen.note(func(s *sightings) { s.lost++ })
 		switch {
 		case ctx.Err() != nil:
 			return fmt.Errorf("%s: %w: %w", what, ErrConnection, context.Cause(ctx))

@@ -96,7 +96,7 @@ func (p *proxy) freeze(on bool) {
 
 func TestCutConnection(t *testing.T) {
 	p := newProxy(t)
-	n, ctx := dial(t, node.Config{Socket: p.Addr().String()}), t.Context()
+	n, ctx := dial(t, node.Config{Socket: "tcp://" + p.Addr().String()}), t.Context()
 	for range 5 {
 		if _, err := n.Tip(ctx); err != nil {
 			t.Error(err)

@@ -44,37 +44,46 @@ func (n *Node) view(ctx context.Context, what string, f func(q *localstatequery.
 // Params are the protocol parameters in force at the tip. The node must be in the Conway era.
 func (n *Node) Params(ctx context.Context) (p chain.Params, err error) {
 	err = n.view(ctx, "asking for protocol parameters", func(q *localstatequery.Client, _ chain.Point) error {
-		pp, err := q.GetCurrentProtocolParams()
-		if err != nil {
-			return err
-		}
-		c, ok := pp.(*conway.ConwayProtocolParameters)
-		if !ok {
-			return fmt.Errorf("parameters of another era than Conway, %T: %w", pp, ErrUnexpected)
-		}
-		if p, err = chain.ParamsFrom(c); err != nil {
-			return fmt.Errorf("%w: %w", ErrUnexpected, err)
-		}
-		return nil
+		p, err = params(q)
+		return err
 	})
 	return p, err
+}
+
+func params(q *localstatequery.Client) (p chain.Params, err error) {
+	pp, err := q.GetCurrentProtocolParams()
+	if err != nil {
+		return p, err
+	}
+	c, ok := pp.(*conway.ConwayProtocolParameters)
+	if !ok {
+		return p, fmt.Errorf("parameters of another era than Conway, %T: %w", pp, ErrUnexpected)
+	}
+	if p, err = chain.ParamsFrom(c); err != nil {
+		return p, fmt.Errorf("%w: %w", ErrUnexpected, err)
+	}
+	return p, nil
 }
 
 // Clock is the network's start and eras, with the horizon the node has at its tip.
 func (n *Node) Clock(ctx context.Context) (c chain.Clock, err error) {
 	err = n.view(ctx, "asking for the clock", func(q *localstatequery.Client, _ chain.Point) error {
-		start, err := q.GetSystemStart()
-		if err != nil {
-			return err
-		}
-		history, err := q.GetEraHistory()
-		if err != nil {
-			return err
-		}
-		c, err = clockFrom(start, history)
+		c, err = clock(q)
 		return err
 	})
 	return c, err
+}
+
+func clock(q *localstatequery.Client) (c chain.Clock, err error) {
+	start, err := q.GetSystemStart()
+	if err != nil {
+		return c, err
+	}
+	history, err := q.GetEraHistory()
+	if err != nil {
+		return c, err
+	}
+	return clockFrom(start, history)
 }
 
 const (
@@ -147,18 +156,15 @@ func (n *Node) UTxOs(ctx context.Context, a chain.Address) (us []chain.UTxO, err
 	return us, err
 }
 
-// Snapshot is the tip with its height and the unspent outputs of addresses there: where an index can start that need
+// Snapshot is the tip, its height and the unspent outputs of addresses there: where an index can start that need
 // not know the past.
-func (n *Node) Snapshot(ctx context.Context, as ...chain.Address) (p chain.Point, height uint64, us []chain.UTxO, err error) {
+func (n *Node) Snapshot(ctx context.Context, as ...chain.Address) (p chain.Point, at uint64, us []chain.UTxO, err error) {
 	err = n.view(ctx, "taking a snapshot", func(q *localstatequery.Client, tip chain.Point) error {
-		h, err := q.GetChainBlockNo()
+		h, err := height(q, tip)
 		if err != nil {
 			return err
 		}
-		if h < 0 {
-			return fmt.Errorf("height %d: %w", h, ErrUnexpected)
-		}
-		p, height, us = tip, uint64(h), nil
+		p, at, us = tip, h, nil
 		for _, a := range as {
 			more, err := n.utxos(q, a)
 			if err != nil {
@@ -168,7 +174,22 @@ func (n *Node) Snapshot(ctx context.Context, as ...chain.Address) (p chain.Point
 		}
 		return nil
 	})
-	return p, height, us, err
+	return p, at, us, err
+}
+
+// height is the number of the tip's block.
+func height(q *localstatequery.Client, tip chain.Point) (uint64, error) {
+	if tip == (chain.Point{}) {
+		return 0, nil
+	}
+	h, err := q.GetChainBlockNo()
+	if err != nil {
+		return 0, err
+	}
+	if h < 0 {
+		return 0, fmt.Errorf("height %d: %w", h, ErrUnexpected)
+	}
+	return uint64(h), nil
 }
 
 // utxos asks for one address: nodes differ in what they make of several.

@@ -59,15 +59,26 @@ func (n *Node) open(ctx context.Context, opts ...ouroboros.ConnectionOptionFunc)
 }
 
 func (n *Node) dial(ctx context.Context) (net.Conn, error) {
-	kind := "unix"
-	if _, _, err := net.SplitHostPort(n.cfg.Socket); err == nil && !strings.ContainsAny(n.cfg.Socket, `/\`) {
-		kind = "tcp"
-	}
-	nc, err := new(net.Dialer).DialContext(ctx, kind, n.cfg.Socket)
+	kind, at := address(n.cfg.Socket)
+	nc, err := new(net.Dialer).DialContext(ctx, kind, at)
 	if err != nil {
 		return nil, fmt.Errorf("%w at %q (is the node running, and is this the path of its socket?): %w", ErrUnreachable, n.cfg.Socket, err)
 	}
-	return nc, nil
+	return &guarded{Conn: nc}, nil
+}
+
+// address is a socket's network and address: a path is a unix socket's.
+func address(socket string) (kind, at string) {
+	if at, ok := strings.CutPrefix(socket, "tcp://"); ok {
+		return "tcp", at
+	}
+	if at, ok := strings.CutPrefix(socket, "unix://"); ok {
+		return "unix", at
+	}
+	if _, _, err := net.SplitHostPort(socket); err == nil && !strings.ContainsAny(socket, `/\`) {
+		return "tcp", socket
+	}
+	return "unix", socket
 }
 
 // refused turns a failed handshake into an error that says which network the node is on, if it tells.
@@ -134,10 +145,17 @@ func (s *session) dead() bool {
 	}
 }
 
-// use runs f, and breaks the connection if ctx ends first, so that f returns.
-func (s *session) use(ctx context.Context, f func() error) error {
+// use runs f, and breaks the connection if ctx ends first, so that f returns. The library trusts a node's answers to have
+// the form they should, and panics where they have not.
+func (s *session) use(ctx context.Context, f func() error) (err error) {
 	stop := context.AfterFunc(ctx, func() { s.net.Close() })
-	err := f()
+	defer func() {
+		if p := recover(); p != nil {
+			stop()
+			err = fmt.Errorf("an answer that cannot be read (%v): %w", p, ErrUnexpected)
+		}
+	}()
+	err = f()
 	if !stop() && err == nil {
 		return context.Cause(ctx)
 	}

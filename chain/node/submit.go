@@ -16,9 +16,9 @@ import (
 // Submit hands a signed Conway transaction's bytes to the node's mempool. nil says only that the mempool has it:
 // whether it is in a block is the index's to say. A transaction that the mempool already has is no error.
 //
-// Errors: ErrRejected with the ledger's reason (a transaction that is already in a block is rejected too, its
-// inputs being spent: ask the index); ErrConnection, ErrUnreachable: the outcome is unknown and the same bytes may be
-// submitted again.
+// Errors: ErrRejected, with a chain.RuleError for each of the ledger's rules that it says is broken (a transaction that is
+// already in a block is rejected too, its inputs being spent: ask the index); ErrConnection, ErrUnreachable: the outcome
+// is unknown and the same bytes may be submitted again.
 func (n *Node) Submit(ctx context.Context, tx []byte) error {
 	id, err := txID(tx)
 	if err != nil {
@@ -28,7 +28,7 @@ func (n *Node) Submit(ctx context.Context, tx []byte) error {
 		err := s.conn.LocalTxSubmission().Client.SubmitTx(uint16(ledger.TxTypeConway), tx)
 		var rejected localtxsubmission.TransactionRejectedError
 		if errors.As(err, &rejected) {
-			return fmt.Errorf("%w: %w", ErrRejected, err)
+			return refusal(rejected.ReasonCbor)
 		}
 		return err
 	})
