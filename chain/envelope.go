@@ -46,11 +46,26 @@ func ReadTx(file []byte) (*Tx, error) {
 	return DecodeTx(b)
 }
 
-// WitnessEnvelope is the signature of one key in a file of its own, as `cardano-cli transaction witness` writes it.
-func WitnessEnvelope(vkey, sig []byte) TextEnvelope {
-	b := appendUint(appendArray(nil, 2), 0)
-	b = appendBytes(appendBytes(appendArray(b, 2), vkey), sig)
+// Signature is one key's signature of a transaction, with the key that verifies it.
+type Signature struct{ VKey, Sig []byte }
+
+func (s Signature) append(b []byte) []byte {
+	return appendBytes(appendBytes(appendArray(b, 2), s.VKey), s.Sig)
+}
+
+// Envelope is a signature in a file of its own, as `cardano-cli transaction witness` writes it.
+func (s Signature) Envelope() TextEnvelope {
+	b := s.append(appendUint(appendArray(nil, 2), 0))
 	return TextEnvelope{envelopeWitness, "Key Witness ShelleyEra", hex.EncodeToString(b)}
+}
+
+// WitnessSet is the hex of a witness set with signatures alone, as a CIP-30 wallet's signTx gives it.
+func WitnessSet(sigs []Signature) string {
+	b := appendSet(appendUint(appendMap(nil, 1), witnessKeys), len(sigs))
+	for _, s := range sigs {
+		b = s.append(b)
+	}
+	return hex.EncodeToString(b)
 }
 
 // AddWitnesses adds the signatures of a file to t: a text envelope with one witness, or the hex of a witness set as a

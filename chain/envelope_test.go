@@ -38,7 +38,7 @@ func file(t testing.TB, e chain.TextEnvelope) []byte {
 // witnessSets are the forms in which CIP-30 wallets give the signatures: with the tag of a set, and without.
 func witnessSets(vkey, sig []byte) [][]byte {
 	pair := "825820" + hex.EncodeToString(vkey) + "5840" + hex.EncodeToString(sig)
-	return [][]byte{[]byte("a10081" + pair), []byte("a100d9010281" + pair + "\n")}
+	return [][]byte{[]byte("a10081" + pair), []byte(chain.WitnessSet([]chain.Signature{{VKey: vkey, Sig: sig}}) + "\n")}
 }
 
 // TestSignedElsewhere: a transaction goes out as a file, the signatures come back as files in every form, and not a
@@ -64,7 +64,7 @@ func TestSignedElsewhere(t *testing.T) {
 					t.Fatal(err)
 				}
 				vkey, sig, _ := there.Witness(a.Hash)
-				files := append(witnessSets(vkey, sig), file(t, chain.WitnessEnvelope(vkey, sig)))
+				files := append(witnessSets(vkey, sig), file(t, chain.Signature{VKey: vkey, Sig: sig}.Envelope()))
 				if err := here.AddWitnesses(files[form]); err != nil {
 					t.Fatalf("form %d: %v", form, err)
 				}
@@ -93,7 +93,7 @@ func TestWrongWitnesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	vkey, sig, _ := other.Witness(actors[0].Hash)
-	good := string(file(t, chain.WitnessEnvelope(vkey, sig)))
+	good := string(file(t, chain.Signature{VKey: vkey, Sig: sig}.Envelope()))
 	broken := bytes.Clone(sig)
 	broken[9] ^= 1
 	for name, text := range map[string]string{
@@ -103,7 +103,7 @@ func TestWrongWitnesses(t *testing.T) {
 		"a bootstrap witness": strings.Replace(good, "82008258", "82018258", 1),
 		"an empty set":        "a10080",
 		"an empty map":        "a0",
-		"another's":           string(file(t, chain.WitnessEnvelope(vkey, broken))),
+		"another's":           string(file(t, chain.Signature{VKey: vkey, Sig: broken}.Envelope())),
 		"and more":            strings.Replace(good, `"}`, `00"}`, 1),
 		"with a script too":   "a2" + string(witnessSets(vkey, sig)[0][2:]) + "078101",
 		"huge":                strings.Repeat("00", chain.MaxEnvelope),
@@ -125,7 +125,7 @@ func FuzzWitnessFile(f *testing.F) {
 		f.Fatal(err)
 	}
 	vkey, sig, _ := tx.Witness(actors[0].Hash)
-	f.Add(file(f, chain.WitnessEnvelope(vkey, sig)))
+	f.Add(file(f, chain.Signature{VKey: vkey, Sig: sig}.Envelope()))
 	for _, b := range witnessSets(vkey, sig) {
 		f.Add(b)
 	}

@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,12 +62,13 @@ type secretFile struct {
 // openSecret is a secret that can be encoded.
 type openSecret Secret
 
-// Save encrypts a secret with a passphrase (age, scrypt) into a new file that only its owner can read. ErrExists:
-// there is one already; it stays as it is.
-func Save(path string, s Secret, pass Passphrase) error { return save(path, s, pass, 0) }
+// WorkFactor is how much a guess at a passphrase costs: 2^18 rounds of scrypt, a second or so and 256 MiB, whether it is
+// right or wrong.
+const WorkFactor = 18
 
-// save uses age's own work factor if workFactor is 0.
-func save(path string, s Secret, pass Passphrase, workFactor int) error {
+// Save encrypts a secret with a passphrase (age, scrypt) into a new file that only its owner can read. workFactor is
+// the hash's, as a power of two; 0: WorkFactor. ErrExists: there is a file already; it stays as it is.
+func Save(path string, s Secret, pass Passphrase, workFactor int) error {
 	if _, _, err := s.keys(); err != nil {
 		return err
 	}
@@ -78,9 +80,7 @@ func save(path string, s Secret, pass Passphrase, workFactor int) error {
 	if err != nil {
 		return fmt.Errorf("save wallet: %w: %w", err, ErrSecret)
 	}
-	if workFactor != 0 {
-		to.SetWorkFactor(workFactor)
-	}
+	to.SetWorkFactor(cmp.Or(workFactor, WorkFactor))
 	plain, err := json.Marshal(secretFile{1, openSecret(s)})
 	if err != nil {
 		return fmt.Errorf("save wallet: %w", err)
@@ -93,7 +93,10 @@ func save(path string, s Secret, pass Passphrase, workFactor int) error {
 		}
 	}
 	if err == nil {
-		err = writeNew(path, sealed.Bytes())
+		err = WriteNew(path, sealed.Bytes())
+	}
+	if errors.Is(err, fs.ErrExist) {
+		err = ErrExists
 	}
 	if err != nil {
 		return fmt.Errorf("save wallet %s: %w", path, err)
@@ -101,8 +104,9 @@ func save(path string, s Secret, pass Passphrase, workFactor int) error {
 	return nil
 }
 
-// writeNew puts a whole file where none was, or nothing.
-func writeNew(path string, b []byte) (err error) {
+// WriteNew puts a whole file, which only its owner can read, where none was; or nothing. It is on the disk when it
+// returns. fs.ErrExist: there is one already; it stays as it is.
+func WriteNew(path string, b []byte) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -118,9 +122,7 @@ func writeNew(path string, b []byte) (err error) {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(f.Name(), path); errors.Is(err, fs.ErrExist) {
-		return ErrExists
-	} else if err != nil {
+	if err := os.Link(f.Name(), path); err != nil {
 		return err
 	}
 	d, err := os.Open(dir)

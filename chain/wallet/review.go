@@ -121,13 +121,10 @@ func among(refs []chain.OutRef, us []chain.UTxO) (found []chain.UTxO) {
 	return found
 }
 
-// Signature is one key's signature of a transaction.
-type Signature struct{ VKey, Sig []byte }
-
 // SignReviewed signs a transaction that somebody else built with those of the wallet's keys that it needs, if approve
 // accepts the review. What is reviewed is all there is in the bytes that are signed. ErrNotApproved: it refused, or
 // there is nothing to sign.
-func (w *Wallet) SignReviewed(tx *chain.Tx, known []chain.UTxO, approve func(Review) error) ([]Signature, error) {
+func (w *Wallet) SignReviewed(tx *chain.Tx, known []chain.UTxO, approve func(Review) error) ([]chain.Signature, error) {
 	id := tx.ID()
 	r, err := w.Review(tx, known)
 	if err != nil {
@@ -136,10 +133,10 @@ func (w *Wallet) SignReviewed(tx *chain.Tx, known []chain.UTxO, approve func(Rev
 	if err := approve(r); err != nil {
 		return nil, fmt.Errorf("sign %s: %w: %w", id, err, ErrNotApproved)
 	}
-	var out []Signature
+	var out []chain.Signature
 	for _, k := range []signer{w.payment, w.stake} {
 		if k != nil && slices.Contains(r.Keys, keyHash(k)) {
-			out = append(out, Signature{k.vkey(), k.sign(id[:])})
+			out = append(out, chain.Signature{VKey: k.vkey(), Sig: k.sign(id[:])})
 		}
 	}
 	return out, nil

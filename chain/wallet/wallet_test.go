@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/tallycompute/tally/chain"
@@ -45,11 +47,39 @@ func TestDerivation(t *testing.T) {
 	}
 }
 
+// TestGuessesAreDear: the file says itself what each guess at its passphrase costs, right or wrong; a file whose author
+// asks for more than a reader should pay is refused.
+func TestGuessesAreDear(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "wallet.age")
+	pass := func() (string, error) { return "correct horse", nil }
+	if err := Save(path, Secret{Mnemonic: words24}, pass, 0); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _, _ := strings.Cut(string(b), "\n--- ")
+	if m := regexp.MustCompile(`\n-> scrypt \S+ (\d+)\n`).FindStringSubmatch(head); m == nil || m[1] != "18" {
+		t.Errorf("%q", head)
+	}
+	dear := filepath.Join(t.TempDir(), "dear.age")
+	if err := os.WriteFile(dear, []byte(strings.Replace(string(b), " 18\n", " 40\n", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(dear, pass); !errors.Is(err, ErrSecret) {
+		t.Errorf("a file that asks for 2^40 rounds: %v", err)
+	}
+	if err := Save(path+"2", Secret{Mnemonic: words24}, func() (string, error) { return "", nil }, 0); !errors.Is(err, ErrSecret) {
+		t.Errorf("an empty passphrase: %v", err)
+	}
+}
+
 func TestFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys", "wallet.age")
 	pass := func() (string, error) { return "correct horse", nil }
 	s := Secret{Mnemonic: words24, Password: "more"}
-	if err := save(path, s, pass, 10); err != nil {
+	if err := Save(path, s, pass, 10); err != nil {
 		t.Fatal(err)
 	}
 	for p, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
@@ -57,7 +87,7 @@ func TestFile(t *testing.T) {
 			t.Errorf("%s: mode %v, want %v: %v", p, info.Mode(), want, err)
 		}
 	}
-	if err := save(path, s, pass, 10); !errors.Is(err, ErrExists) {
+	if err := Save(path, s, pass, 10); !errors.Is(err, ErrExists) {
 		t.Errorf("overwrote a wallet: %v", err)
 	}
 	if got, err := Load(path, pass); err != nil || got.Mnemonic != words24 || got.Password != "more" {

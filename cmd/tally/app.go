@@ -24,6 +24,7 @@ type app struct {
 	home           string // data directory of this participant
 	networkFile    string // public facts of the network; empty: the one in home
 	logger         *slog.Logger
+	workFactor     int // of the hash that guards new wallets; 0: wallet.WorkFactor
 }
 
 func newRoot(a *app) *cobra.Command {

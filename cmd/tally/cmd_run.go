@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -104,15 +101,11 @@ func (a *app) confirm(p market.Plan, yes bool) error {
 	if yes || !p.OK() {
 		return planned(p)
 	}
-	fmt.Fprintf(a.stderr, "Lock %s NTX? [y/N] ", market.FormatNTX(p.TotalUNTX))
-	line, err := typed(func() (string, error) { return bufio.NewReader(os.Stdin).ReadString('\n') })
-	if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
-		a.note("")
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	yes, err := a.agrees(fmt.Sprintf("Lock %s NTX?", market.FormatNTX(p.TotalUNTX)))
+	if err != nil {
 		return err
 	}
-	if l := strings.ToLower(strings.TrimSpace(line)); l != "y" && l != "yes" {
+	if !yes {
 		return fail(exitWallet, requester.ErrDeclined, "nothing was locked; -y skips the question")
 	}
 	return nil

@@ -7,15 +7,39 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/node"
 	"github.com/tallycompute/tally/chain/wallet"
 	"github.com/tallycompute/tally/market"
+	"github.com/tallycompute/tally/testnet"
 )
+
+func walletCommand(a *app) *cobra.Command {
+	c := &cobra.Command{Use: "wallet", Short: "Keys, addresses, balances and payments"}
+	c.AddCommand(
+		walletNewCommand(a), walletImportCommand(a), walletExportCommand(a),
+		&cobra.Command{
+			Use: "address", Short: "Where this participant is paid", Args: cobra.NoArgs,
+			RunE: func(*cobra.Command, []string) error { return a.walletAddress() },
+		},
+		&cobra.Command{
+			Use: "balance", Short: "What the wallet holds now", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return a.walletBalance(cmd.Context()) },
+		},
+		&cobra.Command{
+			Use: "utxos", Short: "The outputs that the wallet holds, and what each is kept for", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return a.walletUTxOs(cmd.Context()) },
+		},
+		walletSendCommand(a), walletTidyCommand(a), walletSignCommand(a), walletSubmitCommand(a),
+	)
+	return c
+}
 
 // passphrase is where the wallet's passphrase comes from: the environment, a file in the data directory, or a person.
 func (a *app) passphrase(twice bool) wallet.Passphrase {
@@ -60,49 +84,25 @@ func (a *app) hidden(question string) (string, error) {
 	return line, errors.Join(err, term.Restore(fd, before))
 }
 
-func walletCommand(a *app) *cobra.Command {
-	c := &cobra.Command{Use: "wallet", Short: "Keys, addresses and balances"}
-	c.AddCommand(
-		&cobra.Command{
-			Use: "new", Short: "Make a wallet and show its recovery words", Args: cobra.NoArgs,
-			RunE: func(*cobra.Command, []string) error { return a.walletNew() },
-		},
-		&cobra.Command{
-			Use: "address", Short: "Where this participant is paid", Args: cobra.NoArgs,
-			RunE: func(*cobra.Command, []string) error { return a.walletAddress() },
-		},
-		&cobra.Command{
-			Use: "balance", Short: "What the wallet holds now", Args: cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error { return a.walletBalance(cmd.Context()) },
-		},
-	)
-	return c
+// secret unlocks what the participant's keys come from.
+func (a *app) secret() (wallet.Secret, error) {
+	s, err := wallet.Load(a.path("wallet.age"), a.passphrase(false))
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, fail(exitConfig, err, "tally wallet new makes one, tally wallet import restores one")
+	}
+	if errors.Is(err, wallet.ErrSecret) {
+		return s, fail(exitWallet, err, "the passphrase comes from TALLY_WALLET_PASSPHRASE, from %s, or is asked for", a.path("passphrase"))
+	}
+	return s, err
 }
 
-// makeWallet makes a wallet if there is none; words are those of a new one.
-func (a *app) makeWallet() (words string, err error) {
-	if err := os.MkdirAll(a.home, 0o700); err != nil {
-		return "", fail(exitConfig, err, "choose another --home")
-	}
-	if _, err := os.Stat(a.path("wallet.age")); !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	if words, err = wallet.NewMnemonic(24); err != nil {
-		return "", err
-	}
-	return words, wallet.Save(a.path("wallet.age"), wallet.Secret{Mnemonic: words}, a.passphrase(true))
-}
-
-func (a *app) walletNew() error {
-	words, err := a.makeWallet()
+// openWallet unlocks the participant's wallet.
+func (a *app) openWallet(n testnet.Network) (*wallet.Wallet, error) {
+	s, err := a.secret()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if words == "" {
-		return fail(exitWallet, fmt.Errorf("%s: %w", a.path("wallet.age"), wallet.ErrExists), "tally wallet address shows it; another --home has room for another")
-	}
-	a.note("These words are the wallet. Whoever has them has its money; without them a lost file cannot be restored.")
-	return a.print(map[string]string{"words": words}, func(w io.Writer) { fmt.Fprintln(w, words) })
+	return wallet.New(s, n.Chain())
 }
 
 func (a *app) walletAddress() error {
@@ -110,7 +110,11 @@ func (a *app) walletAddress() error {
 	if err != nil {
 		return err
 	}
-	wl, err := a.openWallet(n)
+	s, err := a.secret()
+	if err != nil {
+		return err
+	}
+	wl, err := wallet.New(s, n.Chain())
 	if err != nil {
 		return err
 	}
@@ -118,41 +122,163 @@ func (a *app) walletAddress() error {
 	if k, ok := wl.StakeKey(); ok {
 		v["stake_key_hash"] = k
 	}
+	if path, ok := s.Path(); ok {
+		v["path"] = path
+	}
 	return a.print(v, func(w io.Writer) { fmt.Fprintln(w, wl.Address()) })
 }
 
-func (a *app) walletBalance(ctx context.Context) error {
-	n, err := a.network()
-	if err != nil {
+// coffer is a wallet with a node to ask and the reservations of its data directory. Other processes may be at work in
+// the directory: reservations are what keeps them apart.
+type coffer struct {
+	net    testnet.Network
+	wallet *wallet.Wallet
+	node   *node.Node
+	kept   *wallet.Reservations
+	all    []chain.UTxO // what is at its address, in the chain's order of references
+	tip    chain.Point
+	params chain.Params
+	clock  chain.Clock
+}
+
+// openCoffer opens the wallet and asks the node what it holds.
+func (a *app) openCoffer(ctx context.Context) (c *coffer, err error) {
+	c = &coffer{}
+	if c.net, err = a.network(); err != nil {
+		return nil, err
+	}
+	if c.wallet, err = a.openWallet(c.net); err != nil {
+		return nil, err
+	}
+	if err := c.look(ctx, a); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+func (c *coffer) look(ctx context.Context, a *app) (err error) {
+	if c.node, err = a.dial(ctx, c.net); err != nil {
 		return err
 	}
-	wl, err := a.openWallet(n)
-	if err != nil {
+	if c.tip, _, c.all, err = c.node.Snapshot(ctx, c.wallet.Address()); err != nil {
 		return err
 	}
-	nd, err := a.dial(ctx, n)
-	if err != nil {
+	slices.SortFunc(c.all, func(a, b chain.UTxO) int { return a.Ref.Compare(b.Ref) })
+	if c.params, err = c.node.Params(ctx); err != nil {
 		return err
 	}
-	defer func() { _ = nd.Close() }()
-	us, err := nd.UTxOs(ctx, wl.Address())
-	if err != nil {
+	if c.clock, err = c.node.Clock(ctx); err != nil {
 		return err
 	}
-	var lovelace chain.Lovelace
-	var untx uint64
+	if c.kept, err = wallet.OpenReservations(ctx, a.path("wallet.db")); err != nil {
+		return err
+	}
+	return c.kept.Expire(ctx, c.clock.SlotToTime(c.tip.Slot), chain.Time(c.net.MarginMS))
+}
+
+func (c *coffer) close() error {
+	var errs []error
+	if c.kept != nil {
+		errs = append(errs, c.kept.Close())
+	}
+	if c.node != nil {
+		errs = append(errs, c.node.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// until is the first slot that starts after d from now. Payments run no scripts, so the node's horizon is no limit.
+func (c *coffer) until(d time.Duration) (chain.Slot, error) {
+	clk := c.clock
+	clk.Horizon = 0
+	return clk.CeilSlot(clk.SlotToTime(c.tip.Slot) + chain.Time(d.Milliseconds()))
+}
+
+func total(us []chain.UTxO) (sum chain.Value, err error) {
 	for _, u := range us {
-		lovelace += u.Value.Coin
-		untx += u.Value.Of(n.Contracts.NTX)
+		if sum, err = sum.Add(u.Value); err != nil {
+			return sum, err
+		}
 	}
-	return a.print(map[string]any{"address": wl.Address(), "lovelace": lovelace, "untx": untx, "utxos": len(us)}, func(w io.Writer) {
-		columns(w, []string{"NTX", market.FormatNTX(untx)}, []string{"ADA", ada(lovelace)}, []string{"outputs", fmt.Sprint(len(us))},
-			[]string{"address", wl.Address().String()})
+	return sum, nil
+}
+
+func (a *app) walletBalance(ctx context.Context) (err error) {
+	c, err := a.openCoffer(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	sum, err := total(c.all)
+	if err != nil {
+		return err
+	}
+	coins, collateral, err := c.kept.Coins(ctx, c.all)
+	if err != nil {
+		return err
+	}
+	free, err := total(coins)
+	if err != nil {
+		return err
+	}
+	ntx := c.net.Contracts.NTX
+	held, unused := toJSON(sum, ntx), toJSON(free, ntx)
+	v := map[string]any{
+		"address": c.wallet.Address(), "lovelace": held.Lovelace, "untx": held.UNTX, "assets": held.Assets, "utxos": len(c.all),
+		"free": unused, "collateral": len(collateral) > 0,
+	}
+	return a.print(v, func(w io.Writer) {
+		rows := [][]string{
+			{"NTX", market.FormatNTX(held.UNTX)}, {"ADA", ada(held.Lovelace)}, {"outputs", fmt.Sprint(len(c.all))}, {"address", c.wallet.Address().String()},
+		}
+		if !free.Equal(sum) {
+			rows = slices.Insert(rows, 2, []string{"free", worth(free, ntx)})
+		}
+		for _, id := range sum.IDs() {
+			if id != ntx {
+				rows = append(rows, []string{"asset", fmt.Sprintf("%d %s", sum.Of(id), id)})
+			}
+		}
+		columns(w, rows...)
 	})
 }
 
-// ada writes lovelace as ADA.
-func ada(l chain.Lovelace) string {
-	s := strings.TrimRight(fmt.Sprintf("%d.%06d", l/1_000_000, l%1_000_000), "0")
-	return strings.TrimSuffix(s, ".")
+func (a *app) walletUTxOs(ctx context.Context) (err error) {
+	c, err := a.openCoffer(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	reserved, err := c.kept.All(ctx)
+	if err != nil {
+		return err
+	}
+	_, collateral, err := c.kept.Coins(ctx, c.all)
+	if err != nil {
+		return err
+	}
+	type output struct {
+		Ref chain.OutRef `json:"ref"`
+		jsonValue
+		For   string     `json:"for,omitempty"` // what it is kept for; empty: it is free
+		Until *time.Time `json:"until,omitempty"`
+	}
+	ntx := c.net.Contracts.NTX
+	outs := []output{}
+	rows := [][]string{{"OUTPUT", "HOLDS", "KEPT FOR"}}
+	for _, u := range c.all {
+		o := output{Ref: u.Ref, jsonValue: toJSON(u.Value, ntx)}
+		if i := slices.IndexFunc(reserved, func(r wallet.Reservation) bool { return r.Ref == u.Ref }); i >= 0 {
+			until := time.UnixMilli(int64(reserved[i].Until)).UTC()
+			o.For, o.Until = reserved[i].Purpose, &until
+		} else if len(collateral) > 0 && collateral[0].Ref == u.Ref {
+			o.For = "collateral"
+		}
+		kept := oneLine(o.For)
+		if o.Until != nil {
+			kept += o.Until.Format(", until 2006-01-02 15:04:05Z")
+		}
+		outs, rows = append(outs, o), append(rows, []string{u.Ref.String(), worth(u.Value, ntx), kept})
+	}
+	return a.print(outs, func(w io.Writer) { columns(w, rows...) })
 }

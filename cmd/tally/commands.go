@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -47,15 +48,20 @@ func kinds() []kind {
 		{requester.ErrSigned, exitNotFinished, "its lots are settled or refunded: tally status JOB"},
 		{requester.ErrJobFailed, exitJobFailed, "tally logs JOB shows what the programs wrote; what was not approved comes back at the deadline"},
 		{requester.ErrRefunded, exitRefunded, "the prices came back, with the providers' penalties"},
+		{wallet.ErrNotApproved, exitWallet, "nothing was signed"},
+		{wallet.ErrStore, exitConfig, "wallet.db holds what is reserved for transactions under way: let its disk have room, and no other program hold it"},
 		{wallet.ErrSecret, exitWallet, "the passphrase comes from TALLY_WALLET_PASSPHRASE or HOME/passphrase"},
 		{wallet.ErrExposed, exitConfig, "chmod 600 the file"},
 		{node.ErrWrongNetwork, exitConfig, "network.json and the node must be of one network"},
 		{node.ErrUnreachable, exitNetwork, "start the node, or set its socket in network.json"},
 		{node.ErrRejected, exitRejected, "nothing moved; the ledger's reason is above"},
 		{node.ErrConnection, exitNetwork, "the outcome is unknown: tally status JOB, tally run --resume JOB"},
+		{chain.ErrFragmented, exitFunds, "tally wallet tidy joins small outputs"},
 		{chain.ErrInsufficient, exitFunds, "tally wallet balance shows what there is"},
 		{chain.ErrLedgerRule, exitRejected, "nothing was sent"},
 		{executor.ErrEngineUnavailable, exitNetwork, "start the container engine"},
+		{syscall.ENOSPC, exitConfig, "the disk is full: make room, and try again; nothing was lost"},
+		{syscall.EFBIG, exitConfig, "a file may not grow so large here; nothing was lost"},
 		{dht.ErrNoPeers, exitNetwork, "no bootstrap peer of network.json answers"},
 	}
 }

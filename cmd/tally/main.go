@@ -7,11 +7,14 @@ import (
 	"syscall"
 )
 
-func main() {
+func main() { program(&app{}) }
+
+// program runs the command line and ends the process.
+func program(a *app) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for anything
 	c := newConsole(os.Stderr)
-	a := &app{stdout: os.Stdout, stderr: c, console: c}
+	a.stdout, a.stderr, a.console = os.Stdout, c, c
 	err := newRoot(a).ExecuteContext(ctx)
 	stop()
 	a.live("")

@@ -16,9 +16,10 @@ import (
 	"github.com/tallycompute/tally/testnet"
 )
 
-// TestMain lets the test binary be the program tally, for scripts and for the testnet's participants.
+// TestMain lets the test binary be the program tally, for scripts and for the testnet's participants. Only the hash of
+// its wallets' passphrases is quicker: they are opened a hundred times.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"tally": main})
+	testscript.Main(m, map[string]func(){"tally": func() { program(&app{workFactor: 10}) }})
 }
 
 // TestScripts runs testdata/*.txtar: what a person types, and what comes of it. There is no node, no peer and no
@@ -32,12 +33,13 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("TALLY_WALLET_PASSPHRASE", "correct horse battery staple")
 			e.Setenv("DOCKER_HOST", "unix://"+filepath.Join(e.WorkDir, "none.sock"))
-			return writeNetwork(filepath.Join(e.WorkDir, "network.json"))
+			return errors.Join(writeNetwork(filepath.Join(e.WorkDir, "network.json")), writeUnsigned(filepath.Join(e.WorkDir, "tx.json")))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"fails":   fails,
-			"failure": explained,
-			"occupy":  occupy,
+			"fails":    fails,
+			"failure":  explained,
+			"occupy":   occupy,
+			"samebody": sameBody,
 		},
 	})
 }

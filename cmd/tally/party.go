@@ -66,21 +66,6 @@ func (a *app) network() (testnet.Network, error) {
 	return n, fail(exitConfig, err, "check %s", path)
 }
 
-// openWallet unlocks the participant's wallet.
-func (a *app) openWallet(n testnet.Network) (*wallet.Wallet, error) {
-	s, err := wallet.Load(a.path("wallet.age"), a.passphrase(false))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fail(exitConfig, err, "tally wallet new makes one")
-	}
-	if errors.Is(err, wallet.ErrSecret) {
-		return nil, fail(exitWallet, err, "the passphrase comes from TALLY_WALLET_PASSPHRASE, from %s, or is asked for", a.path("passphrase"))
-	}
-	if err != nil {
-		return nil, err
-	}
-	return wallet.New(s, n.Chain())
-}
-
 // dial connects to the participant's node.
 func (a *app) dial(ctx context.Context, n testnet.Network) (*node.Node, error) {
 	if n.Socket == "" {
