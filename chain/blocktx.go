@@ -10,8 +10,8 @@ import (
 )
 
 // BlockTxFrom reduces a decoded transaction of a block to what the market looks at; its id is the hash of its
-// original bytes. Outputs that have no place here (Byron and pointer addresses, reference scripts that are not Plutus
-// V3) are left out.
+// original bytes. Outputs that have no place here are left out: those at Byron and pointer addresses, with reference
+// scripts that are not Plutus V3, or with a datum that is only named by its hash.
 func BlockTxFrom(t lcommon.Transaction) (BlockTx, error) {
 	b := BlockTx{
 		ID: TxID(t.Hash()), References: refsFrom(t.ReferenceInputs()), Invalid: !t.IsValid(),
@@ -98,8 +98,7 @@ func mintFrom(m *lcommon.MultiAsset[lcommon.MultiAssetTypeMint]) (map[AssetID]in
 	return out, nil
 }
 
-// OutputFrom reduces a decoded output; false says that it has no place here (see BlockTxFrom). A datum that is only
-// named by its hash is left out.
+// OutputFrom reduces a decoded output; false says that it has no place here (see BlockTxFrom).
 func OutputFrom(o lcommon.TransactionOutput) (Output, bool) {
 	if o == nil {
 		return Output{}, false
@@ -131,6 +130,8 @@ func OutputFrom(o lcommon.TransactionOutput) (Output, bool) {
 	}
 	if d := o.Datum(); d != nil {
 		out.Datum = bytes.Clone(d.Cbor())
+	} else if o.DatumHash() != nil {
+		return Output{}, false // a script would see the hash, and want the datum
 	}
 	if s := o.ScriptRef(); s != nil {
 		v3, ok := s.(lcommon.PlutusV3Script)

@@ -50,6 +50,8 @@ func checkBody(tx *Tx, b *TxBody, utxos map[OutRef]UTxO, p Params, clk Clock, ne
 		func() error { return checkOutputs(b, p) },
 		func() error { return checkValue(b, utxos) },
 		func() error { return checkSizes(tx, b, utxos, p) },
+		func() error { return checkMetadata(tx.aux, b.AuxDataHash) },
+		func() error { return checkWellFormed(tx, b) },
 		func() error { return checkScripts(tx, b, utxos, p, clk) },
 		func() error { return checkCollateral(tx, b, utxos, p) },
 	} {

@@ -1,6 +1,7 @@
 package chain_test
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -44,6 +45,11 @@ func TestCheckRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := chaintest.Params()
+	var spare []chain.UTxO
+	for i := range p.MaxCollateralInputs {
+		spare = append(spare, actors[0].Coin(uint32(20+i), chain.Coins(5_000_000)))
+	}
+	resolved = append(resolved, spare...)
 	body := func(f func(*chain.TxBody)) *chain.Tx { return chain.Mutate(good, f) }
 	redeem := func(f func([]chain.Redeemer) []chain.Redeemer) *chain.Tx {
 		return chain.MutateRedeemers(good, p, true, f)
@@ -67,7 +73,17 @@ func TestCheckRefuses(t *testing.T) {
 			b.Outputs[1].Address = chain.Enterprise(chain.Network{ID: 1}, actors[0].Hash)
 		})},
 		{"ConflictingMetadataHash", body(func(b *chain.TxBody) { b.AuxDataHash[0]++ })},
-		{"ConflictingMetadataHash", body(func(b *chain.TxBody) { b.AuxDataHash = nil })},
+		{"MissingTxBodyMetadataHash", body(func(b *chain.TxBody) { b.AuxDataHash = nil })},
+		{"MissingTxMetadata", chain.MutateMetadata(good, nil, false)},
+		{"InvalidMetadata", chain.MutateMetadata(good, append([]byte{0xa1, 0x01, 0x78, 65}, bytes.Repeat([]byte{'x'}, 65)...), true)},
+		{"InvalidMetadata", chain.MutateMetadata(good, append([]byte{0xa1, 0x01, 0x81, 0x58, 65}, make([]byte, 65)...), true)},
+		{"MalformedReferenceScripts", body(func(b *chain.TxBody) { b.Outputs[1].Script = []byte{0x43, 1, 2, 3} })},
+		{"MalformedScriptWitnesses", chain.MutateScripts(good, append(good.Scripts(), []byte{0x43, 1, 2, 3}))},
+		{"TooManyCollateralInputs", body(func(b *chain.TxBody) {
+			for _, u := range spare {
+				b.Collateral = append(b.Collateral, u.Ref)
+			}
+		})},
 		{"PPViewHashesDontMatch", body(func(b *chain.TxBody) { b.ScriptDataHash[0]++ })},
 		{"PPViewHashesDontMatch", body(func(b *chain.TxBody) { b.ScriptDataHash = nil })},
 		{"NoCollateralInputs", body(func(b *chain.TxBody) { b.Collateral = nil })},
@@ -141,6 +157,28 @@ func TestHorizon(t *testing.T) {
 	var rule *chain.RuleError
 	if !errors.As(err, &rule) || rule.Rule != "OutsideForecast" {
 		t.Errorf("past the horizon: %v", err)
+	}
+}
+
+// TestMetadataForms: only metadata in its canonical form is read; the rest is malformed, never let through.
+func TestMetadataForms(t *testing.T) {
+	good, actors := lockedTx(t)
+	for name, aux := range map[string][]byte{
+		"scripts too":       {0xd9, 0x01, 0x03, 0xa0},
+		"a list":            {0x82, 0xa0, 0x80},
+		"labels unsorted":   {0xa2, 0x02, 0x00, 0x01, 0x00},
+		"a label twice":     {0xa2, 0x02, 0x00, 0x02, 0x00},
+		"negative label":    {0xa1, 0x20, 0x00},
+		"text not UTF-8":    {0xa1, 0x01, 0x61, 0xff},
+		"a float":           {0xa1, 0x01, 0xf9, 0x00, 0x00},
+		"indefinite list":   {0xa1, 0x01, 0x9f, 0xff},
+		"more after it":     {0xa0, 0x00},
+		"text without end":  {0xa1, 0x01, 0x7b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+		"nested too deeply": append([]byte{0xa1, 0x01}, append(bytes.Repeat([]byte{0x81}, 200), 0)...),
+	} {
+		if err := check(chain.MutateMetadata(good, aux, true), good.Resolved(), 10, actors); !errors.Is(err, chain.ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -4,9 +4,6 @@ import "slices"
 
 // checkScripts holds redeemers, scripts and the hashes in the body against each other.
 func checkScripts(tx *Tx, b *TxBody, utxos map[OutRef]UTxO, p Params, clk Clock) error {
-	if !equalHash(b.AuxDataHash, hashOf(tx.aux)) {
-		return refuse("ConflictingMetadataHash", "the body does not name the hash of the auxiliary data")
-	}
 	needed := map[RedeemerKey]ScriptHash{}
 	for i, ref := range b.Inputs {
 		if h, ok := utxos[ref].Address.Script(); ok {
@@ -56,6 +53,24 @@ func checkRedeemers(tx *Tx, needed map[RedeemerKey]ScriptHash, p Params) error {
 	return nil
 }
 
+// checkWellFormed holds the scripts that are attached or published against the format of Plutus V3.
+func checkWellFormed(tx *Tx, b *TxBody) error {
+	for _, s := range tx.scripts {
+		if _, err := decodeScript(s); err != nil {
+			return refuse("MalformedScriptWitnesses", "%s: %v", HashScript(s), err)
+		}
+	}
+	for i, o := range allOutputs(b) {
+		if o.Script == nil {
+			continue
+		}
+		if _, err := decodeScript(o.Script); err != nil {
+			return refuse("MalformedReferenceScripts", "output %d: %v", i, err)
+		}
+	}
+	return nil
+}
+
 func checkAttached(tx *Tx, b *TxBody, utxos map[OutRef]UTxO, needed map[RedeemerKey]ScriptHash) error {
 	referenced := map[ScriptHash]bool{}
 	for _, ref := range slices.Concat(b.Inputs, b.References) {
@@ -89,16 +104,16 @@ func equalHash(a, b *Hash256) bool {
 	return *a == *b
 }
 
-// checkCollateral holds the collateral of a transaction with scripts against its fee.
+// checkCollateral holds the collateral against the fee of a transaction with scripts.
 func checkCollateral(tx *Tx, b *TxBody, utxos map[OutRef]UTxO, p Params) error {
+	if len(b.Collateral) > int(p.MaxCollateralInputs) {
+		return refuse("TooManyCollateralInputs", "%d, at most %d", len(b.Collateral), p.MaxCollateralInputs)
+	}
 	if len(tx.redeemers) == 0 {
 		return nil
 	}
 	if len(b.Collateral) == 0 {
 		return refuse("NoCollateralInputs", "scripts need collateral")
-	}
-	if len(b.Collateral) > int(p.MaxCollateralInputs) {
-		return refuse("TooManyCollateralInputs", "%d, at most %d", len(b.Collateral), p.MaxCollateralInputs)
 	}
 	var sum Value
 	for _, ref := range b.Collateral {

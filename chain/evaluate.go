@@ -116,6 +116,9 @@ func decodeScript(code []byte) (*syn.Program[syn.DeBruijn], error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode script: %w: %w", err, ErrMalformed)
 	}
+	if v := p.Version; v != (lang.LanguageVersion{1, 0, 0}) && v != (lang.LanguageVersion{1, 1, 0}) {
+		return nil, fmt.Errorf("script of Plutus Core %v: %w", v, ErrMalformed)
+	}
 	return p, nil
 }
 

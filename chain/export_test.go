@@ -29,6 +29,20 @@ func MutateScripts(tx *Tx, scripts [][]byte) *Tx {
 	return &m
 }
 
+// MutateMetadata is tx with other auxiliary data and, if rehash, the hash and a fee that fit it.
+func MutateMetadata(tx *Tx, aux []byte, rehash bool) *Tx {
+	m := *tx
+	m.aux = aux
+	if !rehash {
+		return &m
+	}
+	return Mutate(&m, func(b *TxBody) {
+		b.AuxDataHash = hashOf(aux)
+		b.Fee += 100_000
+		b.Outputs[1].Value.Coin -= 100_000
+	})
+}
+
 // RawField gives a body a field that is not decoded.
 func RawField(b *TxBody, key uint64, value []byte) { b.raw[key] = value }
 

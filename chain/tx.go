@@ -116,11 +116,13 @@ func (t *Tx) Scripts() [][]byte { return slices.Clone(t.scripts) }
 // Witnesses lists the hashes of the keys that have signed, sorted.
 func (t *Tx) Witnesses() []KeyHash { return slices.SortedFunc(maps.Keys(t.witnesses), compareKeys) }
 
-// AddWitness adds a signature after verifying it against the body's hash. ErrMalformed: it does not verify.
+// AddWitness adds a signature after verifying it against the body's hash. ErrMalformed and, as a RuleError,
+// InvalidWitnessesUTXOW: it does not verify.
 func (t *Tx) AddWitness(vkey, sig []byte) error {
 	id := t.ID()
 	if len(vkey) != ed25519.PublicKeySize || len(sig) != ed25519.SignatureSize || !ed25519.Verify(vkey, id[:], sig) {
-		return fmt.Errorf("witness of %s for transaction %s does not verify: %w", HashKey(vkey), id, ErrMalformed)
+		rule := &RuleError{"InvalidWitnessesUTXOW", HashKey(vkey).String()}
+		return fmt.Errorf("witness for transaction %s does not verify: %w: %w", id, ErrMalformed, rule)
 	}
 	var w witness
 	copy(w.vkey[:], vkey)
