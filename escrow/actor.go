@@ -15,7 +15,8 @@ import (
 // Ledger is what an actor needs of a Cardano node.
 type Ledger interface {
 	Clock(ctx context.Context) (chain.Clock, error)
-	// Submit hands a transaction to the mempool. Submitting the same bytes again is safe.
+	// Submit hands a transaction to the mempool. Submitting the same bytes again is safe. An error that is a
+	// chain.SubmitError says what became of it.
 	Submit(ctx context.Context, tx []byte) error
 }
 
@@ -104,7 +105,8 @@ func (a *Actor) Act(ctx context.Context) error {
 }
 
 // resubmit hands in again, byte for byte, what was handed in and is not in the chain: a node may have lost it, or a
-// block with it may have been undone. What is refused twice in a row is given up, and built anew.
+// block with it may have been undone. What is refused twice in a row is given up, and built anew; a node that did not
+// answer has refused nothing.
 func (a *Actor) resubmit(ctx context.Context, lots []Lot, tip chain.Slot) (errs []error) {
 	for ref, s := range a.waiting {
 		if tip >= s.until {
@@ -127,12 +129,15 @@ func (a *Actor) resubmit(ctx context.Context, lots []Lot, tip chain.Slot) (errs 
 }
 
 func (a *Actor) submit(ctx context.Context, s *sent) error {
-	if err := a.Ledger.Submit(ctx, s.bytes); err != nil {
-		s.failed++
-		return fmt.Errorf("submit %s: %w", s.id, err)
+	err := a.Ledger.Submit(ctx, s.bytes)
+	if err == nil {
+		s.failed = 0
+		return nil
 	}
-	s.failed = 0
-	return nil
+	if e := new(chain.SubmitError); !errors.As(err, &e) || e.Outcome != chain.Unknown {
+		s.failed++
+	}
+	return fmt.Errorf("submit %s: %w", s.id, err)
 }
 
 // batch is lots that one transaction settles.

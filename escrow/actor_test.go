@@ -172,6 +172,40 @@ func TestResubmission(t *testing.T) {
 	}
 }
 
+// silent is a node whose answers to the first submissions are lost, with the transactions.
+type silent struct {
+	escrow.Ledger
+	lost int
+	seen map[string]bool
+}
+
+func (s *silent) Submit(ctx context.Context, tx []byte) error {
+	s.seen[string(tx)] = true
+	if s.lost--; s.lost >= 0 {
+		return &chain.SubmitError{Outcome: chain.Unknown, Cause: errors.New("connection lost")}
+	}
+	return s.Ledger.Submit(ctx, tx)
+}
+
+// TestUnanswered: a transaction that nobody answered for is handed in again as it is, however often; another one in its
+// place would tie up other coins.
+func TestUnanswered(t *testing.T) {
+	w := newWorld(t, 1)
+	p := w.providers[0]
+	o := w.open(p)
+	away := &silent{Ledger: p.do.Ledger, lost: 4, seen: map[string]bool{}}
+	p.do.Ledger = away
+	w.ledger.Tick(chain.Slot((o.terms.CommitBy-chain.Time(policy.CommitLead)-w.ledger.Now())/1000) + 1)
+	o.knows(p, p, escrow.Facts{InputsReady: true, Result: &root, ResultAt: w.ledger.Now()})
+	for range 6 {
+		w.block(2)
+	}
+	o.is(p, escrow.Committed)
+	if len(away.seen) != 1 {
+		t.Errorf("%d different transactions", len(away.seen))
+	}
+}
+
 // TestTooLarge: more lots than fit a transaction are settled in several.
 func TestTooLarge(t *testing.T) {
 	// Enough for an opening, not for claiming nine lots at once.

@@ -51,7 +51,7 @@ func (a *app) openBuyer(ctx context.Context, with access, progress func(requeste
 		Confirmations: p.net.Confirmations, Poll: ms(p.net.PollMS), Unreachable: ms(unreachable * p.net.PollMS),
 	}, requester.Deps{
 		Dir: a.path("jobs"), DB: b.db, Peer: p.key, Address: p.wallet.Address(), Contracts: p.contracts,
-		Ledger: p.node, Book: p.book, Blocks: blocks{p}, Purse: coins{p.purse}, Offers: finder{p},
+		Ledger: p.ledger(), Book: p.book, Blocks: blocks{p}, Purse: coins{p.purse}, Offers: finder{p},
 		Sellers: calls, Workers: calls, Logger: calls, Files: p.files, Reducer: reducer{owner: id.String()},
 		Progress: progress, Log: a.logger,
 	})

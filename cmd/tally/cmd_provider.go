@@ -224,7 +224,7 @@ func (p *party) sell(ctx context.Context, cfg provider.Config, engine *container
 	cfg = cfg.Defaults()
 	d, err := provider.New(ctx, cfg, provider.Deps{
 		Dir: filepath.Join(p.home, "jobs"), DB: db, Peer: p.host.Key(), Contracts: p.contracts,
-		Ledger: p.node, Book: p.book, Wallet: &witnessWallet{p.wallet, p.kept}, SignBinding: p.wallet.SignMessage,
+		Ledger: p.ledger(), Book: p.book, Wallet: &witnessWallet{p.wallet, p.kept}, SignBinding: p.wallet.SignMessage,
 		Engine: engine, Files: p.files, Collectives: collectives{service, cfg.ArenaBytes, p.app.logger},
 		Publisher: &publisher{p: p}, SDK: sdk, Log: p.app.logger,
 	})
@@ -253,7 +253,7 @@ func (p *party) sell(ctx context.Context, cfg provider.Config, engine *container
 // actor does what is due on chain for this party.
 func (p *party) actor(role escrow.Role, facts func(context.Context, escrow.Key) (escrow.Facts, error)) *escrow.Actor {
 	return &escrow.Actor{
-		Role: role, Contracts: p.contracts, Ledger: p.node, Purse: p.purse, Book: p.book, Policy: p.net.Policy,
+		Role: role, Contracts: p.contracts, Ledger: p.ledger(), Purse: p.purse, Book: p.book, Policy: p.net.Policy,
 		Validity: 2 * time.Duration(p.net.LockMS) * time.Millisecond, Facts: facts, Log: p.app.logger,
 	}
 }

@@ -115,11 +115,7 @@ type blocks struct{ p *party }
 
 // Confirmations implements requester.Blocks.
 func (b blocks) Confirmations(ctx context.Context, tx chain.TxID) (uint64, error) {
-	_, height, ok, err := b.p.ix.TxBlock(ctx, tx)
-	if err != nil || !ok {
-		return 0, err
-	}
-	return b.p.ix.Tip().Confirmations(height), nil
+	return known{b.p.ix, b.p.kept}.Confirmations(ctx, tx)
 }
 
 // References implements requester.Blocks.
@@ -138,16 +134,19 @@ func feeHandler(key chain.KeyHash) index.Handler {
 				own = own || ok && k == key
 			}
 			if own {
-				events = append(events, index.Event{Key: "fee/" + tx.ID.String(), Kind: "fee", Payload: binary.BigEndian.AppendUint64(nil, uint64(tx.Fee))})
+				events = append(events, index.Event{Key: feeKey(tx.ID), Kind: "fee", Payload: binary.BigEndian.AppendUint64(nil, uint64(tx.Fee))})
 			}
 		}
 		return events, nil
 	})
 }
 
+// feeKey is what the fees of a transaction are filed under.
+func feeKey(tx chain.TxID) string { return "fee/" + tx.String() }
+
 // Fee implements requester.Blocks.
 func (b blocks) Fee(ctx context.Context, tx chain.TxID) (chain.Lovelace, bool, error) {
-	events, err := b.p.ix.Events(ctx, "fee/"+tx.String())
+	events, err := b.p.ix.Events(ctx, feeKey(tx))
 	if err != nil || len(events) == 0 {
 		return 0, false, err
 	}

@@ -4,18 +4,16 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/tallycompute/tally/chain"
-	"github.com/tallycompute/tally/chain/node"
 	"github.com/tallycompute/tally/chain/wallet"
 )
 
 // purse pays for drafts out of a wallet, with coins that the party's index shows and nobody has reserved.
 type purse struct {
-	node    *node.Node
+	node    rules
 	book    *book
 	wallet  *wallet.Wallet
 	kept    *wallet.Reservations
@@ -23,6 +21,12 @@ type purse struct {
 	network chain.Network
 
 	mu sync.Mutex // from choosing coins to reserving them
+}
+
+// rules are what a transaction must keep to now: asked anew for each, so that an update counts from its first block.
+type rules interface {
+	Params(ctx context.Context) (chain.Params, error)
+	Clock(ctx context.Context) (chain.Clock, error)
 }
 
 // Pay implements escrow.Purse.
@@ -91,5 +95,8 @@ func without(all []chain.UTxO, inputs []chain.Input) []chain.UTxO {
 // pays says whether a transaction is one that Balance made and that has not expired.
 func (p *purse) pays(ctx context.Context, tx chain.TxID) (bool, error) {
 	all, err := p.kept.All(ctx)
-	return slices.ContainsFunc(all, func(r wallet.Reservation) bool { return strings.HasSuffix(r.Purpose, " "+tx.String()) }), err
+	return slices.ContainsFunc(all, func(r wallet.Reservation) bool {
+		id, ok := payment(r)
+		return ok && id == tx
+	}), err
 }

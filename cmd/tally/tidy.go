@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/tallycompute/tally/chain"
 )
@@ -51,8 +50,8 @@ func (p *party) consolidate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.node.Submit(ctx, tx.Bytes()); err != nil {
-		return fmt.Errorf("submit %s: %w", tx.ID(), err)
+	if err := p.ledger().Submit(ctx, tx.Bytes()); err != nil {
+		return err
 	}
 	p.app.logger.Info("wallet: small outputs joined", "outputs", len(d.Inputs), "tx", tx.ID())
 	return nil

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/index"
+	"github.com/tallycompute/tally/chain/node"
+	"github.com/tallycompute/tally/chain/submit"
+	"github.com/tallycompute/tally/chain/wallet"
+)
+
+// ledger is a participant's node, with every submission explained.
+type ledger struct {
+	*node.Node
+	submitter *submit.Submitter
+}
+
+// ledger is the party's node as the parts that submit use it.
+func (p *party) ledger() ledger {
+	return ledger{p.node, &submit.Submitter{Node: p.node, Chain: known{p.ix, p.kept}}}
+}
+
+// Submit implements escrow.Ledger, provider.Ledger and requester.Ledger.
+func (l ledger) Submit(ctx context.Context, tx []byte) error {
+	_, err := l.submitter.Submit(ctx, tx)
+	return err
+}
+
+// known is what an index knows of the chain, and reservations of this wallet's own transactions.
+type known struct {
+	*index.Index
+	kept *wallet.Reservations
+}
+
+// Tip implements submit.Chain.
+func (k known) Tip() chain.Slot { return k.Index.Tip().Slot }
+
+// Confirmations implements submit.Chain.
+func (k known) Confirmations(ctx context.Context, tx chain.TxID) (uint64, error) {
+	_, height, ok, err := k.TxBlock(ctx, tx)
+	if err != nil || !ok {
+		return 0, err
+	}
+	return k.Index.Tip().Confirmations(height), nil
+}
+
+// Fate implements submit.Chain.
+func (k known) Fate(ctx context.Context, ref chain.OutRef) (f submit.Fate, err error) {
+	u, inChain, err := k.UTxO(ctx, ref)
+	if err != nil {
+		return f, err
+	}
+	if f.Known = inChain; inChain && u.SpentBy != nil {
+		paid, err := k.Events(ctx, feeKey(*u.SpentBy)) // it spent an output of this wallet's, which only we can
+		f.By, f.Ours = u.SpentBy, len(paid) > 0
+		return f, err
+	}
+	reserved, err := k.kept.All(ctx)
+	for _, r := range reserved {
+		tx, ok := payment(r)
+		if ok && r.Ref == ref {
+			f.By, f.Ours = &tx, true
+		}
+		f.Known = f.Known || ok && tx == ref.Tx
+	}
+	return f, err
+}
+
+// payment is the transaction that an output is reserved for, if it was built by then.
+func payment(r wallet.Reservation) (tx chain.TxID, ok bool) {
+	at := strings.LastIndexByte(r.Purpose, ' ')
+	return tx, tx.UnmarshalText([]byte(r.Purpose[at+1:])) == nil
+}
