@@ -2,7 +2,6 @@ package collective
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -180,7 +179,7 @@ func (l *lane) do(o Operation) func(h header) error {
 		case o.Wire == AsBF16:
 			return func(h header) error { return l.ring(h, l.bf16Hops(o)) }
 		case o.Wire == AsInt8:
-			return func(h header) error { return l.named(o, l.int8Reduce(h, o)) }
+			return func(h header) error { return l.int8Reduce(h, o) }
 		case len(o.Src) <= smallBytes:
 			return func(h header) error { return l.directReduce(h, o) }
 		}
@@ -211,14 +210,6 @@ func (l *lane) do(o Operation) func(h header) error {
 		return func(h header) error { return l.allToAll(h, o) }
 	}
 	return l.directBarrier
-}
-
-// named adds the operation to an error that is about its values.
-func (l *lane) named(o Operation, err error) error {
-	if errors.Is(err, ErrValue) {
-		return fmt.Errorf("rank %d: %v: %w", l.g.Rank(), o, err)
-	}
-	return err
 }
 
 // split are the parts of b, of these bytes each.

@@ -166,7 +166,7 @@ func (l *lane) int8Reduce(h header, o Operation) error {
 		from = lo / packedBlock * line
 		return from, from + 4*(hi-lo-4*blocks)
 	}
-	p := packer{sum: make([]byte, packedBlocks*line), lost: make([]byte, packedBlocks*line)}
+	p := packer{of: o, sum: make([]byte, packedBlocks*line), lost: make([]byte, packedBlocks*line)}
 	out := make([]byte, packedBlocks*packedBlock)
 	if err := l.headers(h, nil, nil); err != nil {
 		return err
@@ -226,6 +226,7 @@ func (l *lane) int8Reduce(h header, o Operation) error {
 
 // A packer rounds to int8 and remembers what was lost.
 type packer struct {
+	of        Operation
 	sum, lost []byte
 }
 
@@ -239,7 +240,7 @@ func (p packer) pack(dst, src, residual []byte, at int) error {
 	if err := kernel.PackInt8(dst, src); err != nil {
 		var e *kernel.NotFinite
 		if errors.As(err, &e) {
-			return fmt.Errorf("%w: value %d is not finite, which int8 has no place for", ErrValue, at+e.At)
+			return fmt.Errorf("%w: %v: value %d is not finite, which int8 has no place for", ErrValue, p.of, at+e.At)
 		}
 		return err
 	}

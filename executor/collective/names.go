@@ -176,7 +176,7 @@ func (n *names) forget(name string, c <-chan place) {
 }
 
 // tick is an error when a name waits for some rank for too long.
-func (n *names) tick(most int, limit time.Duration) error {
+func (n *names) tick(size, most int, limit time.Duration) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(n.asked)) {
@@ -184,8 +184,15 @@ func (n *names) tick(most int, limit time.Duration) error {
 		if a.ticks++; a.ticks <= most {
 			continue
 		}
-		in := slices.Sorted(maps.Keys(a.what))
-		return fmt.Errorf("%w: %s was submitted by ranks %v and, in %v, by no other", ErrTimeout, a.what[in[0]], in, limit)
+		var in, out []int
+		for r := range size {
+			if a.what[r] != "" {
+				in = append(in, r)
+			} else {
+				out = append(out, r)
+			}
+		}
+		return fmt.Errorf("%w: %s was submitted by ranks %v and, in %v, not by ranks %v", ErrTimeout, a.what[in[0]], in, limit, out)
 	}
 	return nil
 }

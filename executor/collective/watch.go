@@ -49,7 +49,7 @@ func (g *Group) watch() {
 				}
 			}
 		}
-		if err := g.names.tick(progress, g.opts.Progress); err != nil {
+		if err := g.names.tick(g.Size(), progress, g.opts.Progress); err != nil {
 			g.fail(fmt.Errorf("rank %d: %w", g.view.Rank, err))
 		}
 	}
