@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -73,6 +74,9 @@ func (p sending) draft(c *coffer) (d chain.Draft, to chain.Address, err error) {
 	if !p.all {
 		d.Outputs = []chain.Output{{Address: to, Value: v}}
 	}
+	if !utf8.ValidString(p.message) {
+		return d, to, usage(errors.New("--message takes text in UTF-8"))
+	}
 	if p.validFor < time.Second {
 		return d, to, usage(fmt.Errorf("--valid-for %s: a second at least", p.validFor))
 	}
@@ -99,8 +103,13 @@ func (a *app) walletSend(ctx context.Context, p sending) (err error) {
 			}
 			return chain.Balance(d, nil, to, nil, c.params, c.clock, c.net.Chain())
 		}
-		return chain.Balance(d, coins, c.wallet.Address(), collateral, c.params, c.clock, c.net.Chain())
+		return c.balance(d, coins, collateral)
 	})
+}
+
+// balance makes a transaction of a draft whose change comes back to the wallet.
+func (c *coffer) balance(d chain.Draft, coins, collateral []chain.UTxO) (*chain.Tx, error) {
+	return chain.Balance(d, coins, c.wallet.Address(), collateral, c.params, c.clock, c.net.Chain())
 }
 
 // purposeOf is what the outputs of a payment are reserved for.
@@ -294,15 +303,15 @@ func (a *app) walletTidy(ctx context.Context, p sending) (err error) {
 	if err != nil {
 		return err
 	}
-	d, worth := c.wallet.CollateralDraft(append(collateral, coins...), c.tip.Slot, until)
-	if !worth {
-		d, worth = c.wallet.ConsolidationDraft(coins, c.net.Contracts.NTX, c.tip.Slot, until)
+	d, needed := c.wallet.CollateralDraft(append(collateral, coins...), c.tip.Slot, until)
+	if needed {
+		return a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) {
+			return c.balance(d, append(collateral, coins...), nil)
+		})
 	}
-	if !worth {
+	if d, needed = c.wallet.ConsolidationDraft(coins, c.net.Contracts.NTX, c.tip.Slot, until); !needed {
 		a.note("Nothing to do: there is collateral, and too few small outputs to be worth a fee.")
 		return a.print(map[string]any{}, func(io.Writer) {})
 	}
-	return a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) {
-		return chain.Balance(d, coins, c.wallet.Address(), collateral, c.params, c.clock, c.net.Chain())
-	})
+	return a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return c.balance(d, coins, collateral) })
 }
