@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,13 +26,16 @@ import (
 // ErrNode is a devnet node that could not be built, started or stopped.
 var ErrNode = errors.New("devnet node")
 
-// NodeConfig says what chain a node runs. Zero fields: what the chain in Dir has, or tally-devnet's defaults.
+// NodeConfig says what chain a node runs. Zero fields: what the chain in Dir has, or tally-devnet's defaults. What a chain
+// is made with stays; docs/reference/devnet.md has the whole list.
 type NodeConfig struct {
 	Dir        string        // the chain's directory; its path must be short, for a socket lies in it
 	Magic      uint32        // network magic
 	SlotLength time.Duration // whole milliseconds
 	// EpochLength in slots: a tenth of it is how many blocks can be rolled back, three tenths how far validity reaches.
 	EpochLength uint64
+	Producers   int                              // 1 or 2 nodes that forge
+	Params      map[string]string                // protocol parameters other than mainnet's, by name
 	Funds       map[chain.Address]chain.Lovelace // genesis outputs
 	// Program is a tally-devnet to run; "": one built from this module's source, see BuildNode.
 	Program string
@@ -44,6 +48,9 @@ type NodeReady struct {
 	SlotLengthMS uint64    `json:"slot_length_ms"`
 	SystemStart  time.Time `json:"system_start"`
 	PID          int       `json:"pid"`
+	// Control is the socket that takes Cut and Heal; with one producer, its own.
+	Control   string     `json:"control"`
+	Producers []Producer `json:"producers"`
 }
 
 // Network is the network the node is on.
@@ -115,6 +122,12 @@ func (cfg NodeConfig) args() []string {
 	}
 	if cfg.EpochLength != 0 {
 		args = append(args, "--epoch-length", strconv.FormatUint(cfg.EpochLength, 10))
+	}
+	if cfg.Producers != 0 {
+		args = append(args, "--producers", strconv.Itoa(cfg.Producers))
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Params)) {
+		args = append(args, "--param", name+"="+cfg.Params[name])
 	}
 	var funds []string
 	for a, n := range cfg.Funds {

@@ -3,8 +3,11 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,6 +44,51 @@ type announcement struct {
 	SlotLengthMS uint64    `json:"slot_length_ms"`
 	SystemStart  time.Time `json:"system_start"`
 	PID          int       `json:"pid"`
+	Control      string    `json:"control"`
+	Producers    []struct {
+		Socket, Control string
+		PID             int
+	} `json:"producers"`
+}
+
+// producer is the announcement of one node of two.
+func (a announcement) producer(i int) announcement {
+	a.Socket, a.Control, a.PID = a.Producers[i].Socket, a.Producers[i].Control, a.Producers[i].PID
+	return a
+}
+
+// command posts a command to the node's control socket and returns status and answer.
+func (a announcement) command(t *testing.T, path string) (status int, answer string) {
+	t.Helper()
+	c := http.Client{Timeout: patience, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", a.Control)
+		},
+	}}
+	r, err := c.Post("http://devnet/"+path, "", nil)
+	ok(t, err)
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	ok(t, err)
+	return r.StatusCode, string(b)
+}
+
+// do posts a command that must succeed, and reads what it answers.
+func (a announcement) do(t *testing.T, path string) (answer struct {
+	Slot    uint64
+	Hash    string
+	Height  uint64
+	Dropped int
+},
+) {
+	t.Helper()
+	status, text := a.command(t, path)
+	if status != http.StatusOK {
+		t.Fatalf("%s: %d: %s", path, status, text)
+	}
+	ok(t, json.Unmarshal([]byte(text), &answer))
+	return answer
 }
 
 // child is a running tally-devnet.

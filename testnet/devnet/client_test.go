@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/hex"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -21,9 +22,17 @@ type client struct {
 	follower *ouroboros.Connection
 	params   *conway.ConwayProtocolParameters
 
-	mu     sync.Mutex
-	blocks []ledger.Block
-	more   chan struct{} // closed and renewed at every block
+	mu        sync.Mutex
+	blocks    []ledger.Block // every block, in the order of their coming
+	chain     []ledger.Block // what of them has not been rolled back
+	rollbacks []rollback     // after the first block
+	more      chan struct{}  // closed and renewed at every change
+}
+
+// rollback is one that the follower saw.
+type rollback struct {
+	to    common.Point
+	depth int // blocks
 }
 
 func dial(t *testing.T, a announcement) *client {
@@ -46,12 +55,23 @@ func dial(t *testing.T, a announcement) *client {
 			}
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			c.blocks = append(c.blocks, block)
+			c.blocks, c.chain = append(c.blocks, block), append(c.chain, block)
 			close(c.more)
 			c.more = make(chan struct{})
 			return nil
 		}),
-		chainsync.WithRollBackwardFunc(func(chainsync.CallbackContext, common.Point, chainsync.Tip) error { return nil }),
+		chainsync.WithRollBackwardFunc(func(_ chainsync.CallbackContext, to common.Point, _ chainsync.Tip) error {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			kept := slices.IndexFunc(c.chain, func(b ledger.Block) bool { return b.SlotNumber() > to.Slot })
+			if kept >= 0 {
+				c.rollbacks = append(c.rollbacks, rollback{to, len(c.chain) - kept})
+				c.chain = slices.Clone(c.chain[:kept])
+			}
+			close(c.more)
+			c.more = make(chan struct{})
+			return nil
+		}),
 	)))
 	ok(t, c.follower.ChainSync().Client.Sync([]common.Point{common.NewPointOrigin()}))
 	q := c.LocalStateQuery().Client
@@ -94,7 +114,35 @@ func (c *client) tip(t *testing.T) ledger.Block {
 	c.await(t, "anything", func(ledger.Block) bool { return true })
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.blocks[len(c.blocks)-1]
+	return c.chain[len(c.chain)-1]
+}
+
+// eventually waits until what has come satisfies want, which may read the client's chain and rollbacks.
+func (c *client) eventually(t *testing.T, what string, want func() bool) {
+	t.Helper()
+	end := time.After(patience)
+	for {
+		c.mu.Lock()
+		more, done := c.more, want()
+		c.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-more:
+		case <-end:
+			t.Fatalf("never saw %s", what)
+		}
+	}
+}
+
+// holds says whether the chain that has come has a transaction.
+func (c *client) holds(id lcommon.Blake2b256) bool {
+	return slices.ContainsFunc(c.chain, func(b ledger.Block) bool { return includes(b, id) })
+}
+
+func includes(b ledger.Block, id lcommon.Blake2b256) bool {
+	return slices.ContainsFunc(b.Transactions(), func(x lcommon.Transaction) bool { return x.Hash() == id })
 }
 
 // submit hands tx in and gives the refusal.
@@ -109,14 +157,7 @@ func (c *client) accepted(t *testing.T, tx []byte) {
 		t.Fatalf("refused: %v", err)
 	}
 	id := txID(t, tx)
-	c.await(t, "transaction "+id.String(), func(b ledger.Block) bool {
-		for _, x := range b.Transactions() {
-			if x.Hash() == id {
-				return true
-			}
-		}
-		return false
-	})
+	c.eventually(t, "transaction "+id.String(), func() bool { return c.holds(id) })
 	decoded, err := ledger.NewTransactionFromCbor(ledger.TxTypeConway, tx)
 	ok(t, err)
 	addr := decoded.Outputs()[0].Address()

@@ -64,6 +64,16 @@ func parse(args []string) (options, error) {
 		}
 		return nil
 	})
+	producers := fs.Int("producers", 1, "block producers: 1, or 2 that take the slots in turn, joined by a link that can be cut")
+	o.wanted.Params = map[string]string{}
+	fs.Func("param", "`NAME=VALUE` of a protocol parameter of a new chain, in place of mainnet's (repeat for more)", func(v string) error {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok {
+			return errors.New("want NAME=VALUE")
+		}
+		o.wanted.Params[name] = value
+		return nil
+	})
 	fs.TextVar(&o.level, "log-level", slog.LevelWarn, "least `level` of DIR/node.log: debug, info, warn, error")
 	fs.BoolVar(&o.stdinGuard, "stdin-guard", false, "stop when standard input closes, so that a dead parent leaves no orphan")
 	fs.DurationVar(&o.startWithin, "start-within", 0, "fail when no block is forged within this time (default 30s, 1ms per slot of the epoch and 10 slots)")
@@ -97,6 +107,8 @@ func parse(args []string) (options, error) {
 			o.wanted.EpochLength = epoch
 		case "protocol-major":
 			o.wanted.ProtocolMajor = major
+		case "producers":
+			o.wanted.Producers = producers
 		case "fund", "funds-file":
 			o.wanted.Funds = funds
 		}

@@ -33,6 +33,8 @@ type draft struct {
 	valid   bool
 	tail    []byte // bytes after the transaction
 
+	metadata any
+
 	forge    bool // sign something else
 	keepHash bool // leave the script data hash as it is
 	c        *client
@@ -115,7 +117,7 @@ func (d *draft) bytes(t *testing.T) []byte {
 		}
 		d.witness[0] = set(sigs...)
 	}
-	return append(encode(t, []any{cbor.RawMessage(body), d.witness, d.valid, nil}), d.tail...)
+	return append(encode(t, []any{cbor.RawMessage(body), d.witness, d.valid, d.metadata}), d.tail...)
 }
 
 func encode(t *testing.T, v any) []byte {

@@ -11,12 +11,6 @@ import (
 	lcommon "github.com/blinklabs-io/gouroboros/ledger/common"
 )
 
-// poolFunds is the genesis output whose stake is delegated to the embedded pool: without it nobody may forge.
-const (
-	poolFunds    = "00813c32c92aad21770ff8001de0918f598df8c06775f77f8e8839d2a0074a515f7f32bf31a4f41c7417a8136e8152bfb42f06d71b389a6896"
-	poolLovelace = 900_000_000_000
-)
-
 type object = map[string]any
 
 func embedded(network, name string) (object, error) {
@@ -92,36 +86,33 @@ func (s Settings) shelley(m object) error {
 	m["networkMagic"] = s.Magic
 	m["slotsPerKESPeriod"] = 1_000_000_000 // the pool's one KES key never has to evolve
 	funds := object{poolFunds: uint64(poolLovelace)}
-	total := uint64(poolLovelace)
+	m["initialFunds"] = funds
+	if s.Producers > 1 {
+		second, err := secondPool()
+		if err != nil {
+			return err
+		}
+		if err := second.addPool(m); err != nil {
+			return err
+		}
+	}
+	var total uint64
 	for a, v := range s.Funds {
 		funds[a] = v
 		if total += v; total < v || total > 1<<62 {
 			return fmt.Errorf("%w: the genesis funds exceed 2^62 lovelace", ErrSettings)
 		}
 	}
-	m["initialFunds"] = funds
-	m["maxLovelaceSupply"] = total + 1_000_000_000_000_000 // the rest is the reserve rewards come from
+	m["maxLovelaceSupply"] = total + uint64(max(s.Producers, 1))*poolLovelace + 1_000_000_000_000_000 // the rest is the reserve rewards come from
 	pp, ok := m["protocolParams"].(object)
 	if !ok {
 		return fmt.Errorf("protocolParams is %T", m["protocolParams"])
 	}
 	pp["protocolVersion"] = object{"major": s.ProtocolMajor, "minor": 0}
-	pp["minFeeA"], pp["minFeeB"] = minFeeA, minFeeB
-	pp["maxTxSize"], pp["maxBlockBodySize"] = maxTxSize, maxBlockBodySize
-	pp["keyDeposit"], pp["poolDeposit"] = keyDeposit, poolDeposit
-	return nil
+	return setParams("shelley", pp, s.Params)
 }
 
-func (s Settings) alonzo(m object) error {
-	m["lovelacePerUTxOWord"] = lovelacePerUTxOWord
-	m["executionPrices"] = object{"prMem": priceMem, "prSteps": priceSteps}
-	m["maxTxExUnits"] = object{"exUnitsMem": maxTxMem, "exUnitsSteps": uint64(maxTxSteps)}
-	m["maxBlockExUnits"] = object{"exUnitsMem": maxBlockMem, "exUnitsSteps": uint64(maxBlockSteps)}
-	m["maxValueSize"] = maxValueSize
-	m["collateralPercentage"] = collateralPercentage
-	m["maxCollateralInputs"] = maxCollateralInputs
-	return nil
-}
+func (s Settings) alonzo(m object) error { return setParams("alonzo", m, s.Params) }
 
 func (s Settings) conway(m object) error {
 	main, err := embedded("mainnet", "conway-genesis.json")
@@ -136,6 +127,5 @@ func (s Settings) conway(m object) error {
 		costs = append(costs, v)
 	}
 	m["plutusV3CostModel"] = costs
-	m["minFeeRefScriptCostPerByte"] = minFeeRefScriptCostPerByte
-	return nil
+	return setParams("conway", m, s.Params)
 }

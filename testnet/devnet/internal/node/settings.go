@@ -32,7 +32,9 @@ type Settings struct {
 	SlotLengthMS       uint64            `json:"slot_length_ms"`
 	EpochLength        uint64            `json:"epoch_length"` // slots
 	ProtocolMajor      uint              `json:"protocol_major"`
-	Funds              map[string]uint64 `json:"funds"` // hex of the address bytes → lovelace
+	Producers          int               `json:"producers,omitempty"` // 0: one
+	Params             map[string]string `json:"params,omitempty"`    // protocol parameters other than mainnet's
+	Funds              map[string]uint64 `json:"funds"`               // hex of the address bytes → lovelace
 	SystemStart        time.Time         `json:"system_start"`
 	ShelleyGenesisHash string            `json:"shelley_genesis_hash"` // hex; fixed when the chain is made
 }
@@ -43,6 +45,8 @@ type Wanted struct {
 	SlotLength    *time.Duration
 	EpochLength   *uint64
 	ProtocolMajor *uint
+	Producers     *int
+	Params        map[string]string
 	Funds         map[string]uint64
 }
 
@@ -113,6 +117,10 @@ func create(w Wanted, now time.Time) (Settings, error) {
 	if w.ProtocolMajor != nil {
 		s.ProtocolMajor = *w.ProtocolMajor
 	}
+	if w.Producers != nil {
+		s.Producers = *w.Producers
+	}
+	s.Params = maps.Clone(w.Params)
 	maps.Copy(s.Funds, w.Funds)
 	switch {
 	case s.Magic == 0 || s.Magic == mainnetMagic:
@@ -123,8 +131,10 @@ func create(w Wanted, now time.Time) (Settings, error) {
 		return s, fmt.Errorf("%w: an epoch has from 50 to 432000 slots, not %d", ErrSettings, s.EpochLength)
 	case s.ProtocolMajor < 9 || s.ProtocolMajor > 11:
 		return s, fmt.Errorf("%w: Conway runs at protocol major 9, 10 or 11, not %d", ErrSettings, s.ProtocolMajor)
+	case w.Producers != nil && (s.Producers < 1 || s.Producers > MaxProducers):
+		return s, fmt.Errorf("%w: 1 or %d block producers, not %d", ErrSettings, MaxProducers, s.Producers)
 	}
-	return s, nil
+	return s, checkParams(s.Params)
 }
 
 // agree says which wanted setting differs from the recorded one.
@@ -141,6 +151,10 @@ func (s Settings) agree(w Wanted) error {
 		return differ("epoch-length", s.EpochLength, *w.EpochLength)
 	case w.ProtocolMajor != nil && *w.ProtocolMajor != s.ProtocolMajor:
 		return differ("protocol-major", s.ProtocolMajor, *w.ProtocolMajor)
+	case w.Producers != nil && *w.Producers != max(s.Producers, 1):
+		return differ("producers", max(s.Producers, 1), *w.Producers)
+	case len(w.Params) > 0 && !maps.Equal(w.Params, s.Params):
+		return fmt.Errorf("%w: its protocol parameters differ from those given", ErrMismatch)
 	case w.Funds != nil && !maps.Equal(w.Funds, s.Funds):
 		return fmt.Errorf("%w: its genesis funds differ from those given", ErrMismatch)
 	}

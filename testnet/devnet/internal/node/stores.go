@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +13,7 @@ import (
 	"github.com/blinklabs-io/dingo/database"
 )
 
-// mend makes dir's database one that the node can go on from, and returns the slot of its last block, 0 for none: the
+// mend makes dir's database one that the node can go on from, and returns its last block, the zero Tip for none: the
 // node's clock has to be right before the node starts.
 //
 // A database is two stores: blocks (badger) and metadata (sqlite), where the ledger is. What changes both is committed to
@@ -21,10 +22,10 @@ import (
 // ledger waits forever for a block that is gone, and nothing is forged. With equal stamps it does what it does after any
 // other kill: the ledger takes the blocks it has not seen, writing what the lost commit would have written, or, if it is
 // the one ahead, goes back to the last block there is. So the stamps are made equal, and no block is deleted.
-func mend(dir string, log *slog.Logger) (tip uint64, err error) {
+func mend(dir string, log *slog.Logger) (tip Tip, err error) {
 	path := filepath.Join(dir, dbDir)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return Tip{}, nil
 	}
 	db, err := database.New(&database.Config{
 		DataDir:     path,
@@ -44,17 +45,17 @@ func mend(dir string, log *slog.Logger) (tip uint64, err error) {
 	case errors.As(err, &torn):
 		log.Warn("the last run ended between two commits: the ledger will take the blocks it has not seen", "blocks", torn.BlobTimestamp, "metadata", torn.MetadataTimestamp)
 		if err := db.Metadata().SetCommitTimestamp(torn.BlobTimestamp, nil); err != nil {
-			return 0, fmt.Errorf("mend the database: %w", err)
+			return Tip{}, fmt.Errorf("mend the database: %w", err)
 		}
 	case err != nil:
-		return 0, fmt.Errorf("open the database: %w", err)
+		return Tip{}, fmt.Errorf("open the database: %w", err)
 	}
 	last, err := database.BlocksRecent(db, 1)
 	if err != nil {
-		return 0, fmt.Errorf("read the last block: %w", err)
+		return Tip{}, fmt.Errorf("read the last block: %w", err)
 	}
 	if len(last) > 0 {
-		tip = last[0].Slot
+		tip = Tip{Slot: last[0].Slot, Height: last[0].Number, Hash: hex.EncodeToString(last[0].Hash)}
 	}
 	return tip, nil
 }

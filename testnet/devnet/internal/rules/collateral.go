@@ -6,11 +6,14 @@ import (
 	"github.com/blinklabs-io/gouroboros/ledger/conway"
 )
 
-// collateral is UTXO's InsufficientCollateral over the balance net of the return, which dingo ignores, and
+// collateral is UTXO's NoCollateralInputs, InsufficientCollateral over the balance net of the return, which dingo ignores, and
 // BabbageOutputTooSmallUTxO for the return itself.
 func (c *check) collateral() error {
 	if len(c.redeemers) == 0 {
 		return nil
+	}
+	if len(c.tx.Collateral()) == 0 {
+		return ledger("NoCollateralInputs", "a transaction with redeemers needs collateral")
 	}
 	balance := new(big.Int)
 	for _, in := range c.tx.Collateral() {

@@ -3,12 +3,13 @@ package rules
 import (
 	"errors"
 	"fmt"
-	"reflect"
 
 	"github.com/blinklabs-io/dingo/database"
 	"github.com/blinklabs-io/dingo/database/models"
 	dledger "github.com/blinklabs-io/dingo/ledger"
 	lcommon "github.com/blinklabs-io/gouroboros/ledger/common"
+
+	"github.com/tallycompute/tally/testnet/devnet/internal/inside"
 )
 
 // state is the ledger state rules and scripts see: the node's, with canonical datums and the capabilities it lacks.
@@ -37,21 +38,17 @@ func (state) DRepDelegation(lcommon.Credential) (*lcommon.Drep, error) {
 
 // account reads the node's row for a stake credential (rewards, vote delegation); nil when it is not registered. The
 // ledger view of dingo v0.66.0 has no accessor (RewardAccountBalance is not implemented), so this reads through its
-// unexported fields, checking their types first: another version of dingo gives an error, not a wrong answer.
+// unexported fields.
 func (s state) account(c lcommon.Credential) (*models.Account, error) {
 	view, ok := s.LedgerState.(*dledger.LedgerView)
 	if !ok {
 		return nil, fmt.Errorf("look up an account in a state of type %T", s.LedgerState)
 	}
-	st, err := field[dledger.LedgerState](view, "ls")
+	st, err := inside.Field[*dledger.LedgerState](view, "ls")
 	if err != nil {
 		return nil, err
 	}
-	txn, err := field[database.Txn](view, "txn")
-	if err != nil {
-		return nil, err
-	}
-	db, err := field[database.Database](st, "db")
+	txn, err := inside.Field[*database.Txn](view, "txn")
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +56,7 @@ func (s state) account(c lcommon.Credential) (*models.Account, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look up an account: %w", err)
 	}
-	a, err := db.GetAccountByCredential(tag, c.Credential[:], false, txn)
+	a, err := (*st).Database().GetAccountByCredential(tag, c.Credential[:], false, *txn)
 	if errors.Is(err, models.ErrAccountNotFound) || err == nil && !a.Active {
 		return nil, nil
 	}
@@ -67,13 +64,4 @@ func (s state) account(c lcommon.Credential) (*models.Account, error) {
 		return nil, fmt.Errorf("look up an account: %w", err)
 	}
 	return a, nil
-}
-
-// field returns the pointer held by the unexported field name, of type *T, of the struct *of.
-func field[T, S any](of *S, name string) (*T, error) {
-	f := reflect.ValueOf(of).Elem().FieldByName(name)
-	if !f.IsValid() || f.Type() != reflect.TypeFor[*T]() {
-		return nil, fmt.Errorf("%T has no field %s of type %v", of, name, reflect.TypeFor[*T]())
-	}
-	return (*T)(f.UnsafePointer()), nil
 }

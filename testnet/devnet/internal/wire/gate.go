@@ -40,6 +40,7 @@ type conn struct {
 	net.Conn
 	admit   Admit
 	horizon Horizon
+	ended   func(*conn) // told of Close
 
 	in      *bufio.Reader
 	toNode  bytes.Buffer // segments the node may read
@@ -48,6 +49,12 @@ type conn struct {
 
 	writing sync.Mutex  // one segment at a time: the node's multiplexer writes whole ones
 	asked   atomic.Bool // the state query under way is for the era history
+}
+
+// Close ends the client's connection.
+func (c *conn) Close() error {
+	c.ended(c)
+	return c.Conn.Close()
 }
 
 // Read gives the node what it may see.
@@ -74,22 +81,9 @@ func (c *conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// next reads one segment.
-func (c *conn) next() (protocol uint16, b []byte, err error) {
-	b = make([]byte, headerSize, headerSize+muxer.SegmentMaxPayloadLength)
-	if _, err := io.ReadFull(c.in, b); err != nil {
-		return 0, nil, err
-	}
-	b = b[:headerSize+int(binary.BigEndian.Uint16(b[6:]))]
-	if _, err := io.ReadFull(c.in, b[headerSize:]); err != nil {
-		return 0, nil, err
-	}
-	return binary.BigEndian.Uint16(b[4:]), b, nil
-}
-
 // segment reads one and decides where it goes.
 func (c *conn) segment() error {
-	protocol, b, err := c.next()
+	protocol, b, err := next(c.in)
 	if err != nil {
 		return err
 	}

@@ -3,38 +3,31 @@ package wire
 import (
 	"bufio"
 	"errors"
-	"fmt"
-	"io"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/blinklabs-io/gouroboros/cbor"
-	"github.com/blinklabs-io/gouroboros/protocol/handshake"
 )
 
 const (
 	// proposeWithin is how long a client may take over its handshake, as between nodes (the network specification gives
 	// local clients no bound; an ill one would keep its connection for ever).
 	proposeWithin = 10 * time.Second
-	// maxProposal bounds a handshake in bytes: the network specification's limit is 5,760.
-	maxProposal = 1 << 13
 )
-
-// ErrHandshake ends a connection that begins with anything but a handshake's proposal.
-var ErrHandshake = errors.New("no handshake")
 
 // Gate returns l with admit in front of every submission and horizon behind every era history. A client is handed on when
 // its handshake has come, for dingo takes one client at a time and waits for its handshake before it takes the next. Close
 // ends those that are still waited for.
-func Gate(l net.Listener, admit Admit, horizon Horizon) net.Listener {
-	return &listener{
+func Gate(l net.Listener, admit Admit, horizon Horizon) *Listener {
+	return &Listener{
 		Listener: l, admit: admit, horizon: horizon,
-		came: make(chan arrival), closed: make(chan struct{}),
+		came: make(chan arrival), closed: make(chan struct{}), clients: map[*conn]struct{}{},
 	}
 }
 
-type listener struct {
+// Listener hands on clients.
+type Listener struct {
 	net.Listener
 	admit   Admit
 	horizon Horizon
@@ -44,6 +37,9 @@ type listener struct {
 	closed     chan struct{}
 	closing    error
 	running    sync.WaitGroup // accepting, and a goroutine per client up to its handshake
+
+	mu      sync.Mutex
+	clients map[*conn]struct{} // handed on and not closed
 }
 
 // arrival is a client that has sent its handshake, or why there are none.
@@ -53,7 +49,7 @@ type arrival struct {
 }
 
 // Accept waits for a client and its handshake.
-func (l *listener) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) {
 	l.begin.Do(func() { l.running.Go(l.accept) })
 	select {
 	case a := <-l.came:
@@ -64,7 +60,7 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 // Close stops listening and waits for what Accept began.
-func (l *listener) Close() error {
+func (l *Listener) Close() error {
 	l.end.Do(func() {
 		l.begin.Do(func() {}) // nothing begins any more
 		close(l.closed)
@@ -75,7 +71,7 @@ func (l *listener) Close() error {
 }
 
 // accept takes clients until the listener closes.
-func (l *listener) accept() {
+func (l *Listener) accept() {
 	for {
 		c, err := l.Listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -90,8 +86,8 @@ func (l *listener) accept() {
 }
 
 // greet hands c on when its handshake has come, and closes it when none comes.
-func (l *listener) greet(raw net.Conn) {
-	c := &conn{Conn: raw, in: bufio.NewReader(raw), admit: l.admit, horizon: l.horizon}
+func (l *Listener) greet(raw net.Conn) {
+	c := &conn{Conn: raw, in: bufio.NewReader(raw), admit: l.admit, horizon: l.horizon, ended: l.left}
 	greeted := make(chan struct{})
 	l.running.Go(func() {
 		select {
@@ -100,60 +96,46 @@ func (l *listener) greet(raw net.Conn) {
 		case <-greeted:
 		}
 	})
-	err := errors.Join(raw.SetReadDeadline(time.Now().Add(proposeWithin)), c.proposal())
+	err := errors.Join(raw.SetReadDeadline(time.Now().Add(proposeWithin)), c.greeting())
 	close(greeted)
 	if err == nil {
 		err = raw.SetReadDeadline(time.Time{})
 	}
-	if err != nil || !l.hand(arrival{Conn: c}) {
+	if err != nil {
 		_ = raw.Close()
+		return
+	}
+	l.mu.Lock()
+	l.clients[c] = struct{}{}
+	l.mu.Unlock()
+	if !l.hand(arrival{Conn: c}) {
+		_ = c.Close()
 	}
 }
 
+// Drop breaks the connections of all clients, as a network does, and says how many. They may come again.
+func (l *Listener) Drop() int {
+	l.mu.Lock()
+	gone := slices.Collect(maps.Keys(l.clients))
+	l.mu.Unlock()
+	for _, c := range gone {
+		_ = c.Conn.Close() // the node sees it as the client does, and then closes its own end
+	}
+	return len(gone)
+}
+
+func (l *Listener) left(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.clients, c)
+}
+
 // hand gives a to Accept; false when the listener closes first.
-func (l *listener) hand(a arrival) bool {
+func (l *Listener) hand(a arrival) bool {
 	select {
 	case l.came <- a:
 		return true
 	case <-l.closed:
 		return false
-	}
-}
-
-// proposal reads up to the end of the client's first message, which must be a handshake's proposal, and leaves it for the
-// node to read: the node then answers at once.
-func (c *conn) proposal() error {
-	var message []byte
-	for {
-		protocol, b, err := c.next()
-		if err != nil {
-			return err
-		}
-		if protocol != handshake.ProtocolId {
-			return fmt.Errorf("%w: mini-protocol %d comes first", ErrHandshake, protocol)
-		}
-		c.toNode.Write(b)
-		message = append(message, b[headerSize:]...)
-		if c.toNode.Len() > maxProposal {
-			return fmt.Errorf("%w: more than %d bytes", ErrHandshake, maxProposal)
-		}
-		var raw cbor.RawMessage
-		n, err := cbor.Decode(message, &raw)
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			continue
-		case err != nil:
-			return fmt.Errorf("%w: %w", ErrHandshake, err)
-		case n != len(message):
-			return fmt.Errorf("%w: %d bytes after it", ErrHandshake, len(message)-n)
-		}
-		m, err := handshake.NewMsgFromCbor(handshake.MessageTypeProposeVersions, raw)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrHandshake, err)
-		}
-		if m.Type() != handshake.MessageTypeProposeVersions {
-			return fmt.Errorf("%w: message %d", ErrHandshake, m.Type())
-		}
-		return nil
 	}
 }

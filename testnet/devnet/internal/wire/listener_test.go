@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -24,6 +25,40 @@ func proposed(t testing.TB) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// TestOneWay sends a full-duplex proposal through, with more behind it: only the diffusion mode changes.
+func TestOneWay(t *testing.T) {
+	propose := func(initiatorOnly bool) []byte {
+		b, err := cbor.Encode(handshake.NewMsgProposeVersions(
+			protocol.GetProtocolVersionMap(protocol.ProtocolModeNodeToNode, 42, initiatorOnly, true, false)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return segment(0, b)
+	}
+	near, far := net.Pipe()
+	go func() { _, _ = near.Write(append(propose(protocol.DiffusionModeInitiatorAndResponder), "more"...)) }()
+	c, err := OneWay(far)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = near.Close()
+	got, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions := func(b []byte) any {
+		var m []any
+		if _, err := cbor.Decode(b[headerSize:], &m); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	rest, is := bytes.CutSuffix(got, []byte("more"))
+	if want := propose(protocol.DiffusionModeInitiatorOnly); !is || !reflect.DeepEqual(versions(rest), versions(want)) {
+		t.Errorf("got %x, want %x and more", got, want)
+	}
 }
 
 func TestProposal(t *testing.T) {
@@ -50,7 +85,7 @@ func TestProposal(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			c := &conn{in: bufio.NewReader(bytes.NewReader(x.sent))}
-			if err := c.proposal(); !errors.Is(err, x.want) {
+			if err := c.greeting(); !errors.Is(err, x.want) {
 				t.Fatalf("%v, not %v", err, x.want)
 			}
 			if x.want != nil {
@@ -131,7 +166,7 @@ func FuzzProposal(f *testing.F) {
 	f.Add(segment(0, []byte{0x82, 0x00, 0xa0}))
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		c := &conn{in: bufio.NewReader(bytes.NewReader(sent))}
-		if err := c.proposal(); err != nil {
+		if err := c.greeting(); err != nil {
 			return
 		}
 		if n := c.toNode.Len(); n > maxProposal || !bytes.Equal(c.toNode.Bytes(), sent[:n]) {

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/blinklabs-io/gouroboros/cbor"
+)
+
+// TestStockRules submits what dingo refuses by itself: the reason on the wire is the ledger's all the same.
+func TestStockRules(t *testing.T) {
+	const ada = 1_000_000
+	alice, bob := newKey(1), newKey(2)
+	node := start(t, t.TempDir(), "--fund", fund(alice), "--fund", fund(bob))
+	c := dial(t, node.announcement)
+	minted := pay(c, alice, wallet(t, c, alice), bob.address(), 5*ada).mint(t, "token", 7, wallet(t, c, bob))
+	minted.signers = append(minted.signers, bob)
+	tx := minted.bytes(t)
+	c.accepted(t, tx)
+	tokens := output{txID(t, tx), 1, 5 * ada, false}
+	collateral := wallet(t, c, bob)
+
+	in := wallet(t, c, alice)
+	plain := func() *draft { return pay(c, alice, in, bob.address(), 5*ada) }
+	mint := func() *draft {
+		d := plain().mint(t, "t", 1, collateral)
+		d.signers = append(d.signers, bob)
+		return d
+	}
+	edit := func(d *draft, f func(*draft)) *draft { f(d); return d }
+	elsewhere := append([]byte{0x61}, bob.address()[1:]...)
+	for _, x := range []struct {
+		name, reason string
+		d            *draft
+	}{
+		{"a required signer who did not sign", "MissingVKeyWitnessesUTXOW", edit(plain(), func(d *draft) { d.body[14] = set(bob.address()[1:]) })},
+		{"an output on mainnet", "WrongNetwork", edit(plain(), func(d *draft) { d.outputs()[1] = out(elsewhere, uint64(5*ada)) })},
+		{"mainnet's network id", "WrongNetworkInTxBody", edit(plain(), func(d *draft) { d.body[15] = 1 })},
+		{"an unknown reference input", "BadInputsUTxO", edit(plain(), func(d *draft) { d.body[18] = set(ref(output{tx: in.tx, index: 99})) })},
+		{"an input that is a reference too", "BabbageNonDisjointRefInputs", edit(plain(), func(d *draft) { d.body[18] = set(ref(in)) })},
+		{"more than 16,384 bytes", "MaxTxSizeUTxO", edit(plain(), func(d *draft) {
+			d.body[2] = uint64(2 * ada)
+			d.outputs()[0] = out(alice.address(), in.lovelace-7*ada)
+			padded := out(bob.address(), uint64(5*ada))
+			padded[2] = []any{1, cbor.Tag{Number: 24, Content: encode(t, make([]byte, 16_384))}}
+			d.outputs()[1] = padded
+		})},
+		{"more memory than a transaction may use", "ExUnitsTooBigUTxO", edit(mint().budget(20_000_000, 2_000_000), func(d *draft) {
+			d.body[2] = uint64(2 * ada)
+			d.outputs()[0] = out(alice.address(), in.lovelace-7*ada)
+		})},
+		{"no collateral", "NoCollateralInputs", edit(mint(), func(d *draft) { delete(d.body, 13) })},
+		{"collateral in tokens", "CollateralContainsNonADA", edit(mint(), func(d *draft) { d.body[13] = set(ref(tokens)) })},
+		{"a wrong sum of collateral", "IncorrectTotalCollateralField", edit(mint(), func(d *draft) { d.body[17] = uint64(1) })},
+		{"a redeemer for nothing", "ExtraRedeemers", edit(mint(), func(d *draft) {
+			d.witness[5] = map[[2]uint]any{{1, 0}: []any{cbor.RawMessage{0x00}, []any{5_000, 2_000_000}}, {1, 1}: []any{cbor.RawMessage{0x00}, []any{5_000, 2_000_000}}}
+		})},
+		{"a mint without its script", "MissingScriptWitnessesUTXOW", edit(mint(), func(d *draft) { delete(d.witness, 7) })},
+		{"a datum for nothing", "NotAllowedSupplementalDatums", edit(mint(), func(d *draft) { d.witness[4] = set(cbor.RawMessage{0x18, 0x2a}) })},
+		{"an output of zero tokens", "a quantity of 0", edit(plain(), func(d *draft) {
+			policy := cbor.NewByteString(make([]byte, 28))
+			d.outputs()[1] = out(bob.address(), []any{uint64(5 * ada), map[cbor.ByteString]map[cbor.ByteString]int64{policy: {cbor.NewByteString(nil): 0}}})
+		})},
+		{"metadata without its hash", "MissingTxBodyMetadataHash", edit(plain(), func(d *draft) { d.metadata = map[uint]any{674: "hello"} })},
+		{"a hash without metadata", "MissingTxMetadata", edit(plain(), func(d *draft) { d.body[7] = make([]byte, 32) })},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			err := c.submit(x.d.bytes(t))
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			t.Log(err)
+			if !strings.Contains(err.Error(), x.reason) || strings.Contains(err.Error(), "InputSetEmpty") {
+				t.Errorf("the reason does not say %q: %v", x.reason, err)
+			}
+		})
+	}
+	c.accepted(t, plain().bytes(t))
+}
+
+// TestStakeRules registers a key and does wrong and right things with it.
+func TestStakeRules(t *testing.T) {
+	const ada, deposit = 1_000_000, 2_000_000
+	alice, bob := newKey(1), newKey(2)
+	node := start(t, t.TempDir(), "--fund", fund(alice))
+	c := dial(t, node.announcement)
+	credential := func(k key) []any { return []any{0, k.address()[1:]} }
+	// with is a payment of alice's with certificates; gain is what they give back, negative for what they cost.
+	with := func(gain int64, certificates ...any) *draft {
+		in := wallet(t, c, alice)
+		d := pay(c, alice, in, bob.address(), 5*ada)
+		if len(certificates) > 0 {
+			d.body[4] = set(certificates...)
+		}
+		d.outputs()[0] = out(alice.address(), uint64(int64(in.lovelace)-5*ada-plainFee+gain))
+		return d
+	}
+	signed := func(d *draft, by ...key) []byte { d.signers = append(d.signers, by...); return d.bytes(t) }
+	withdraw := func(k key, lovelace uint64) *draft {
+		d := with(int64(lovelace))
+		d.body[5] = map[[29]byte]uint64{rewards(k): lovelace}
+		return d
+	}
+	register, abstain := []any{7, credential(bob), deposit}, []any{9, credential(bob), []any{2}}
+	unregister := func(refund int) []any { return []any{8, credential(bob), refund} }
+
+	wants(t, c, signed(with(0, abstain), bob), "StakeKeyNotRegisteredDELEG")
+	wants(t, c, signed(with(-deposit, register)), "MissingVKeyWitnessesUTXOW")
+	wants(t, c, signed(with(-deposit, register, register), bob), "there twice")
+	wants(t, c, signed(with(-deposit, register, []any{0, credential(bob)}), bob), "StakeKeyRegisteredDELEG")
+	c.accepted(t, signed(with(-deposit, register), bob))
+	wants(t, c, signed(with(-deposit, register), bob), "StakeKeyRegisteredDELEG")
+	wants(t, c, signed(withdraw(bob, 0), bob), "ConwayWdrlNotDelegatedToDRep")
+	wants(t, c, signed(with(0, abstain)), "MissingVKeyWitnessesUTXOW")
+	c.accepted(t, signed(with(0, abstain), bob))
+	wants(t, c, signed(withdraw(bob, 1), bob), "WithdrawalsNotInRewardsCERTS")
+	wants(t, c, signed(withdraw(bob, 0)), "MissingVKeyWitnessesUTXOW")
+	c.accepted(t, signed(withdraw(bob, 0), bob))
+	wants(t, c, signed(with(100*ada, unregister(100*ada)), bob), "IncorrectDepositDELEG")
+	wants(t, c, signed(with(1, unregister(1)), bob), "IncorrectDepositDELEG")
+	wants(t, c, signed(with(deposit, unregister(deposit))), "MissingVKeyWitnessesUTXOW")
+	c.accepted(t, signed(with(deposit, unregister(deposit)), bob))
+	wants(t, c, signed(withdraw(bob, 0), bob), "WithdrawalsNotInRewardsCERTS")
+}

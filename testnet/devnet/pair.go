@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tallycompute/tally/testnet/devnet/internal/control"
+	"github.com/tallycompute/tally/testnet/devnet/internal/link"
+	"github.com/tallycompute/tally/testnet/devnet/internal/node"
+)
+
+// lookEvery is how often two nodes' tips are compared while one catches up.
+const lookEvery = 20 * time.Millisecond
+
+// pair is two producers, child processes joined by a link that can be cut. Joined, one forges and the other follows it; cut
+// apart, both forge. When they are joined again the one with the longer chain goes on and the other follows. That choice is
+// made here because dingo v0.66.0 does not make it: a node that connects goes back to where its chain and the other's part,
+// even when its own is the longer one. So no node ever follows one with a shorter chain.
+type pair struct {
+	assignment // what both have in common
+	dirs       []string
+	log        *slog.Logger
+	producers  []node.Producer
+	peers      []*net.TCPListener // where each is followed
+
+	changing sync.Mutex // one cut or heal at a time
+	leader   int        // whom the other follows
+	sever    func()     // cuts the link and waits for its end; nil: it is cut
+}
+
+// newPair makes a pair whose leader is the one that has the longer chain.
+func newPair(a assignment, dirs []string, tips []node.Tip, log *slog.Logger) *pair {
+	p := &pair{assignment: a, dirs: dirs, log: log, producers: make([]node.Producer, len(dirs))}
+	if tips[1].Height > tips[0].Height {
+		p.leader, p.Tip = 1, tips[1].Slot
+	}
+	return p
+}
+
+// run runs both until ctx ends or one of them does.
+func (p *pair) run(ctx context.Context, announce func(ready) error) error {
+	l, err := node.Listen(filepath.Join(p.Dir, controlFile))
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	g, within := errgroup.WithContext(ctx)
+	if err := p.start(within, g); err != nil {
+		g.Go(func() error { return err })
+		return g.Wait()
+	}
+	g.Go(func() error {
+		return control.Serve(within, l, map[string]control.Command{
+			"cut":  {Do: func(ctx context.Context, _ url.Values) (any, error) { return nil, p.cut(ctx) }},
+			"heal": {Do: func(ctx context.Context, _ url.Values) (any, error) { return p.heal(ctx, within) }},
+		}, theirs, p.log)
+	})
+	if err := announce(readyWith(p.Settings, l.Addr().String(), p.producers...)); err != nil {
+		g.Go(func() error { return err })
+	}
+	if err := g.Wait(); ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// start starts the nodes, the leader first.
+func (p *pair) start(ctx context.Context, g *errgroup.Group) (err error) {
+	for range p.dirs {
+		l, err := loopback()
+		if err != nil {
+			return err
+		}
+		p.peers = append(p.peers, l)
+	}
+	for _, i := range []int{p.leader, 1 - p.leader} {
+		a := p.assignment
+		a.Dir, a.Pool = p.dirs[i], i
+		if i != p.leader {
+			if a.Follow, err = p.link(ctx); err != nil {
+				return err
+			}
+		}
+		started, wait, err := startChild(ctx, a, p.peers[i])
+		if err != nil {
+			return err
+		}
+		g.Go(wait)
+		p.producers[i] = started
+	}
+	return nil
+}
+
+// link opens a link to the leader and returns the address at which to follow it.
+func (p *pair) link(ctx context.Context) (address string, err error) {
+	l, err := loopback()
+	if err != nil {
+		return "", err
+	}
+	ctx, cut := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := link.Forward(ctx, l, p.peers[p.leader].Addr().String()); !errors.Is(err, context.Canceled) {
+			p.log.Error("the link broke", "error", err)
+		}
+	}()
+	p.sever = func() { cut(); <-ended }
+	return l.Addr().String(), nil
+}
+
+// cut parts the two; from then on both forge.
+func (p *pair) cut(ctx context.Context) error {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	if p.sever == nil {
+		return nil
+	}
+	p.sever()
+	p.sever = nil
+	return p.command(ctx, 1-p.leader, leadCommand)
+}
+
+// heal joins the two and returns the tip at which the one that now follows has come up to the other. life is how long the
+// link may last.
+func (p *pair) heal(ctx, life context.Context) (node.Tip, error) {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	if p.sever == nil {
+		a, errA := p.tip(ctx, p.leader)
+		b, errB := p.tip(ctx, 1-p.leader)
+		if err := errors.Join(errA, errB); err != nil {
+			return node.Tip{}, err
+		}
+		if b.Height > a.Height {
+			p.leader = 1 - p.leader
+		}
+		address, err := p.link(life)
+		if err != nil {
+			return node.Tip{}, err
+		}
+		if err := p.command(ctx, 1-p.leader, followCommand+"?address="+address); err != nil {
+			return node.Tip{}, err
+		}
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		ahead, err := p.tip(ctx, p.leader)
+		if err != nil {
+			return node.Tip{}, err
+		}
+		behind, err := p.tip(ctx, 1-p.leader)
+		if err != nil || ahead == behind {
+			return behind, err
+		}
+		select {
+		case <-ctx.Done():
+			return node.Tip{}, fmt.Errorf("producers at %+v and %+v: %w", ahead, behind, context.Cause(ctx))
+		case <-tick.C:
+		}
+	}
+}
+
+func (p *pair) tip(ctx context.Context, i int) (t node.Tip, err error) {
+	err = control.Ask(ctx, p.producers[i].Control, tipCommand, &t)
+	return t, err
+}
+
+func (p *pair) command(ctx context.Context, i int, command string) error {
+	return control.Ask(ctx, p.producers[i].Control, command, &struct{}{})
+}
+
+// loopback opens a port that only this machine reaches.
+func loopback() (*net.TCPListener, error) {
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return l, nil
+}
