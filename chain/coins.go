@@ -157,7 +157,7 @@ func chooseCollateral(coins []UTxO, fee Lovelace, back Address, p Params) (in []
 			return in, ret, total, nil
 		}
 	}
-	return nil, nil, 0, fmt.Errorf("collateral of %d lovelace for a fee of %d: %w", least, fee, ErrInsufficient)
+	return nil, nil, 0, fmt.Errorf("%d lovelace are wanted for a fee of %d: %w", least, fee, ErrCollateral)
 }
 
 func coversCollateral(coins []UTxO, least Lovelace, back Address, p Params) (ret *Output, total Lovelace, ok bool) {

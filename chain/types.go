@@ -16,6 +16,8 @@ var (
 	ErrMalformed = errors.New("malformed")
 	// ErrInsufficient is a wallet that cannot cover what a transaction needs.
 	ErrInsufficient = errors.New("insufficient funds")
+	// ErrCollateral is a wallet without an output that can be collateral for a script; it is an ErrInsufficient.
+	ErrCollateral = fmt.Errorf("no collateral: %w", ErrInsufficient)
 	// ErrFragmented is a wallet that has enough, but in more outputs than a transaction can take: join them first.
 	ErrFragmented = errors.New("too many small outputs")
 	// ErrScript is a script that refused the transaction in local evaluation.

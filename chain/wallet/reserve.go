@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	_ "modernc.org/sqlite" // database/sql driver "sqlite"
 
@@ -25,8 +26,15 @@ type Reservation struct {
 // neither two goroutines nor two processes reserve the same one. It is safe for concurrent use.
 type Reservations struct{ db *sql.DB }
 
+// patience is how long a store waits for another process that writes to it.
+const patience = 10 * time.Second
+
 // OpenReservations opens or makes the file.
 func OpenReservations(ctx context.Context, path string) (*Reservations, error) {
+	return openReservations(ctx, path, patience)
+}
+
+func openReservations(ctx context.Context, path string, patience time.Duration) (*Reservations, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrStore, err)
@@ -36,7 +44,7 @@ func OpenReservations(ctx context.Context, path string) (*Reservations, error) {
 	}
 	// Transactions take the write lock at once, wait for each other, and are on the disk when they return.
 	u := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: url.Values{
-		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)"}, "_txlock": {"immediate"},
+		"_pragma": {fmt.Sprintf("busy_timeout(%d)", patience.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)"}, "_txlock": {"immediate"},
 	}.Encode()}
 	db, err := sql.Open("sqlite", u.String())
 	if err != nil {

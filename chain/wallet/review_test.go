@@ -62,7 +62,7 @@ func TestReview(t *testing.T) {
 }
 
 // body appends fields to the body of a small transaction: the map's head and the last fields are ours to change.
-func withField(t *testing.T, w *Wallet, field string) *chain.Tx {
+func withField(t testing.TB, w *Wallet, field string) *chain.Tx {
 	t.Helper()
 	tx, err := chain.Balance(chain.Draft{Inputs: []chain.Input{{UTxO: coin(w, 0, chain.Coins(9_000_000))}}, Until: 50}, nil, w.Address(), nil,
 		chaintest.Params(), chaintest.Clock(), w.Network())
@@ -145,4 +145,25 @@ func chainRead(t *testing.T, w *Wallet, field string) (tx *chain.Tx, err error) 
 	text := strings.Replace(good, "1607a0", "a0", 1)
 	at := strings.LastIndex(text, "08010f00")
 	return chain.ReadTx([]byte(text[:at] + field + text[at:]))
+}
+
+// FuzzReview: whatever a transaction of somebody else is, reviewing it ends, and says nothing without saying an error.
+func FuzzReview(f *testing.F) {
+	w, err := New(Secret{Mnemonic: words12}, chaintest.Network())
+	if err != nil {
+		f.Fatal(err)
+	}
+	stake, _ := w.StakeKey()
+	for _, field := range []string{"05a1581de0" + stake.String() + "05", "0481830" + "78200581c" + stake.String() + "1a001e8480", "1607"} {
+		f.Add(withField(f, w, field).Envelope().CBORHex)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		tx, err := chain.ReadTx([]byte(text))
+		if err != nil {
+			return
+		}
+		if r, err := w.Review(tx, nil); err == nil && (len(r.Keys) == 0 || r.ID != tx.ID()) {
+			t.Errorf("%+v", r)
+		}
+	})
 }

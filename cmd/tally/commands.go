@@ -56,6 +56,7 @@ func kinds() []kind {
 		{node.ErrUnreachable, exitNetwork, "start the node, or set its socket in network.json"},
 		{node.ErrRejected, exitRejected, "nothing moved; the ledger's reason is above"},
 		{node.ErrConnection, exitNetwork, "the outcome is unknown: tally status JOB, tally run --resume JOB"},
+		{chain.ErrCollateral, exitFunds, "tally wallet tidy sets five ADA apart as collateral"},
 		{chain.ErrFragmented, exitFunds, "tally wallet tidy joins small outputs"},
 		{chain.ErrInsufficient, exitFunds, "tally wallet balance shows what there is"},
 		{chain.ErrLedgerRule, exitRejected, "nothing was sent"},
