@@ -46,6 +46,65 @@ parts = tally.allgather(bytes([rank]) * 5_000_000)
 assert [p[0] for p in parts] == list(range(size)) and {len(p) for p in parts} == {5_000_000}
 assert [bytes(p) for p in tally.session().allgather_varied(b"x" * rank)] == [b"x" * r for r in range(size)]
 
+# uneven parts, smaller and larger than the arena
+for unit in (0, 3, 900_001):
+    lengths = [unit * (r % 3) for r in range(size)]
+    got = tally.allgather(bytes([rank]) * lengths[rank], lengths)
+    assert got == [bytes([r]) * n for r, n in enumerate(lengths)]
+    counts = [unit * ((rank + to) % 3) for to in range(size)]
+    got = tally.alltoall(b"".join(bytes([16 * rank + to]) * n for to, n in enumerate(counts)), counts)
+    assert got == [bytes([16 * r + rank]) * (unit * ((r + rank) % 3)) for r in range(size)]
+    counts = [4 * unit * (1 + r % 2) for r in range(size)]
+    values = array.array("f", [float(1 + i % 7) for i in range(sum(counts) // 4)])
+    start = sum(counts[:rank]) // 4
+    mine = array.array("f", tally.reducescatter(values, counts))
+    assert mine == array.array("f", [size * v for v in values[start:start + counts[rank] // 4]]), unit
+
+# every type, the product, and the two formats that round
+for dtype, code in ((tally.F32, "f"), (tally.F64, "d"), (tally.I32, "i"), (tally.I64, "q"), (tally.U8, "B")):
+    values = array.array(code, [2, 1, 3] * 5)
+    tally.allreduce(values, tally.PROD, dtype)
+    assert values == array.array(code, [(v**size) % 256 if code == "B" else v**size for v in (2, 1, 3)] * 5), code
+for wire in (1, 2):
+    values = array.array("f", [0.5 * rank + 0.25]) * 5000
+    tally.allreduce(values, wire=wire)
+    assert abs(values[4999] - sum(0.5 * r + 0.25 for r in range(size))) < 0.02 * size, wire
+    digest.update(values)
+
+# names in another order on each rank
+session = tally.session()
+order = list(range(30))
+order = order[rank * 7 % 30:] + order[:rank * 7 % 30]
+regions = {k: session.region(4) for k in order}
+got = {}
+for k in order:
+    regions[k].view.cast("f")[0] = k + rank
+handles = []
+for k in order:
+    def keep_named(k=k):
+        got[k] = regions[k].view.cast("f")[0]
+    handles.append(session.allreduce_region(regions[k], 4, tally.SUM, keep_named, name="weight %d" % k, shape=(1, 1)))
+for h in handles:
+    h.wait()
+assert got == {k: k * size + size * (size - 1) / 2 for k in order}
+
+# messages and process groups
+if size > 1:
+    following, before = (rank + 1) % size, (rank - 1) % size
+    if rank % 2 == 0:
+        tally.send(bytes([rank]) * 9_000_000, following)
+    data = bytearray(9_000_000)
+    if before % 2 == 0:
+        tally.receive(data, before)
+        assert data == bytes([before]) * 9_000_000
+    ranks = [r for r in range(size) if r % 2 == rank % 2][::-1]
+    part = tally.group(ranks)
+    assert (part.size, ranks[part.rank]) == (len(ranks), rank)
+    assert part.allgather(bytes([rank])) == [bytes([r]) for r in ranks]
+    values = array.array("d", [rank]) * 10
+    part.allreduce(values, tally.SUM, tally.F64)
+    assert values[9] == sum(ranks)
+
 # several operations in flight, and then more than the agent takes at once
 session = tally.session()
 regions = [session.region(4000) for _ in range(200)]

@@ -5,27 +5,40 @@ has Horovod's names for PyTorch; ``tally.metrics`` writes metrics.jsonl.
 """
 
 from ._core import (
+    BF16,
+    F16,
+    F32,
+    F64,
+    I32,
+    I64,
     MAX,
     MEAN,
     MIN,
+    PROD,
     SUM,
+    U8,
     CollectiveError,
     allgather,
     allreduce,
+    alltoall,
     barrier,
     broadcast,
+    group,
     init,
     is_initialized,
     local_rank,
     local_size,
     rank,
+    receive,
+    reducescatter,
+    send,
     session,
     shutdown,
     size,
 )
 
 __all__ = [
-    "MAX", "MEAN", "MIN", "SUM", "CollectiveError",
-    "allgather", "allreduce", "barrier", "broadcast", "init", "is_initialized",
-    "local_rank", "local_size", "rank", "session", "shutdown", "size",
+    "BF16", "F16", "F32", "F64", "I32", "I64", "MAX", "MEAN", "MIN", "PROD", "SUM", "U8", "CollectiveError",
+    "allgather", "allreduce", "alltoall", "barrier", "broadcast", "group", "init", "is_initialized",
+    "local_rank", "local_size", "rank", "receive", "reducescatter", "send", "session", "shutdown", "size",
 ]

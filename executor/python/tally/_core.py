@@ -1,6 +1,7 @@
 """Sessions and operations on plain buffers, with the standard library alone."""
 
 import atexit
+import copy
 import os
 import struct
 import sys
@@ -9,6 +10,7 @@ import threading
 from . import _wire
 from ._arena import ALIGN, Allocator
 from ._errors import CollectiveError
+from ._wire import BF16, F16, F32, F64, I32, I64, U8
 
 SUM, MEAN, MIN, MAX, PROD = range(5)
 DEFAULT_SOCKET = "/run/tally/agent.sock"
@@ -36,7 +38,7 @@ class Handle:
     def __init__(self, session, seq, regions, finish):
         self._session, self._seq, self._regions, self._finish = session, seq, regions, finish
         self._lock = threading.Lock()
-        self._over, self._error, self.result = False, None, None
+        self._over, self._error, self.result, self.value = False, None, None, None
 
     def done(self):
         with self._lock:
@@ -46,7 +48,7 @@ class Handle:
         with self._lock:
             if not self._over:
                 try:
-                    self._session._link.wait(self._seq)
+                    self.value = self._session._link.wait(self._seq)
                     self.result = self._finish() if self._finish else None
                 except CollectiveError as e:
                     self._error = e
@@ -72,6 +74,7 @@ class Session:
         self._allocator = Allocator(link.arena_bytes)
         self._lock = threading.RLock()
         self._pending = []
+        self._group = 0
         # What one operation may take must not depend on this rank's own arena.
         self.limit = link.arena_bytes
         sizes = self.allgather(struct.pack("<Q", link.arena_bytes))
@@ -106,7 +109,7 @@ class Session:
     def start(self, op, regions, finish=None, **command):
         """Submits a command; regions are freed once finish() has run after it."""
         try:
-            handle = Handle(self, self._link.submit(op, **command), regions, finish)
+            handle = Handle(self, self._link.submit(op, group=self._group, **command), regions, finish)
         except CollectiveError:
             for r in regions:
                 r.free()
@@ -115,15 +118,16 @@ class Session:
             self._pending.append(handle)
         return handle
 
-    def allreduce_region(self, region, nbytes, op, finish=None):
-        """Starts an allreduce of float32 in place; the region is freed at its end."""
-        return self.start(_wire.ALLREDUCE, [region], finish, reduce=op, src=region.offset, dst=region.offset, src_bytes=nbytes, dst_bytes=nbytes)
+    def allreduce_region(self, region, nbytes, op, finish=None, dtype=F32, wire=_wire.AS_IT_IS, residual=_wire.NONE, name="", shape=()):
+        """Starts an allreduce in place; the region is freed at its end."""
+        return self.start(_wire.ALLREDUCE, [region], finish, reduce=op, dtype=dtype, wire=wire, residual=residual, name=name, shape=shape,
+                          src=region.offset, dst=region.offset, src_bytes=nbytes, dst_bytes=nbytes)
 
-    def allreduce(self, buffer, op=SUM):
-        """Replaces the float32 values of a writable buffer by their sum (or mean, min, max) over all ranks."""
+    def allreduce(self, buffer, op=SUM, dtype=F32, wire=_wire.AS_IT_IS, name=""):
+        """Replaces a writable buffer's values by their sum (or mean, min, max, product) over all ranks."""
         view = flat(buffer)
-        if view.nbytes % 4:
-            raise CollectiveError("allreduce of %d bytes, no multiple of 4" % view.nbytes)
+        if view.nbytes % _wire.ITEM[dtype]:
+            raise CollectiveError("allreduce of %d bytes, no multiple of %d" % (view.nbytes, _wire.ITEM[dtype]))
         for at in range(0, view.nbytes or 1, self.chunk):
             part = view[at:at + self.chunk]
             region = self.region(part.nbytes)
@@ -132,9 +136,9 @@ class Session:
             def finish():
                 part[:] = region.view
 
-            self.allreduce_region(region, part.nbytes, op, finish).wait()
+            self.allreduce_region(region, part.nbytes, op, finish, dtype, wire, name=name).wait()
 
-    def broadcast(self, buffer, root=0):
+    def broadcast(self, buffer, root=0, name=""):
         """Replaces the bytes of a writable buffer by the root's."""
         if not 0 <= root < self.size:
             raise CollectiveError("broadcast from rank %d of %d" % (root, self.size))
@@ -149,37 +153,105 @@ class Session:
                 if self.rank != root:
                     part[:] = region.view
 
-            self.start(_wire.BROADCAST, [region], finish, root=root, dst=region.offset, dst_bytes=part.nbytes).wait()
+            self.start(_wire.BROADCAST, [region], finish, root=root, dst=region.offset, dst_bytes=part.nbytes, name=name).wait()
 
-    def allgather(self, data):
-        """Every rank's bytes, in rank order; data has the same length on all of them."""
-        view = flat(data)
-        out = [bytearray() for _ in range(self.size)]
-        step = max(1, self.limit // 2 // (self.size + 1) - ALIGN)
-        for at in range(0, view.nbytes or 1, step):
-            part = view[at:at + step]
-            n = part.nbytes
-            src, dst = self.region(n), self.region(n * self.size)
-            src.view[:] = part
+    def _rounds(self, op, view, counts, received, name="", largest=0, **command):
+        """Runs an operation on parts, in as many rounds as the arena makes of the largest of any rank; gives what was received."""
+        # In each round every part is cut to a piece; sources and destinations of all ranks fit together.
+        piece = self.limit // 2 // (2 * self.size + 1) // ALIGN * ALIGN or ALIGN
+        out = [bytearray() for _ in received]
+        for k in range(max(1, -(-(largest or max(counts + received)) // piece))):
+            def cut(n):
+                return max(0, min(n - k * piece, piece))
+
+            sends, gets = [cut(n) for n in counts], [cut(n) for n in received]
+            src, dst = self.region(sum(sends)), self.region(sum(gets))
+            at = filled = 0
+            for n, part in zip(counts, sends):
+                src.view[filled:filled + part] = view[at + k * piece:at + k * piece + part]
+                at, filled = at + n, filled + part
 
             def finish():
-                for r in range(self.size):
-                    out[r] += dst.view[r * n:(r + 1) * n]
+                start = 0
+                for buffer, n in zip(out, gets):
+                    buffer += dst.view[start:start + n]
+                    start += n
 
-            self.start(_wire.ALLGATHER, [src, dst], finish, src=src.offset, dst=dst.offset, src_bytes=n, dst_bytes=n * self.size).wait()
-        return [bytes(b) for b in out]
+            parts = {_wire.ALLGATHER: gets, _wire.REDUCESCATTER: sends, _wire.ALLTOALL: sends + gets}[op]
+            self.start(op, [src, dst], finish, src=src.offset, dst=dst.offset, src_bytes=sum(sends), dst_bytes=sum(gets),
+                       name=name, parts=parts, **command).wait()
+        return out
+
+    def _parts(self, view, counts, item=1):
+        counts = [view.nbytes // self.size] * self.size if counts is None else [int(n) for n in counts]
+        if len(counts) != self.size or sum(counts) != view.nbytes or any(n < 0 or n % item for n in counts):
+            raise CollectiveError("%d bytes in parts of %r for %d ranks" % (view.nbytes, counts, self.size))
+        return counts
+
+    def allgather(self, data, counts=None, name=""):
+        """Every rank's bytes, in rank order; counts are their lengths, which are the same unless given."""
+        view = flat(data)
+        counts = [view.nbytes] * self.size if counts is None else [int(n) for n in counts]
+        if len(counts) != self.size or counts[self.rank] != view.nbytes:
+            raise CollectiveError("allgather of %d bytes, where rank %d of %r has others" % (view.nbytes, self.rank, counts))
+        return [bytes(b) for b in self._rounds(_wire.ALLGATHER, view, [view.nbytes], counts, name)]
 
     def allgather_varied(self, data):
         """Every rank's bytes, in rank order, of any length each."""
         view = flat(data)
         lengths = [struct.unpack("<Q", b)[0] for b in self.allgather(struct.pack("<Q", view.nbytes))]
-        padded = bytearray(max(lengths))
-        padded[:view.nbytes] = view
-        return [b[:n] for b, n in zip(self.allgather(padded), lengths)]
+        return self.allgather(view, lengths)
 
-    def barrier(self):
+    def reducescatter(self, buffer, counts=None, op=SUM, dtype=F32, name=""):
+        """This rank's part of the sum (or mean, min, max, product); counts are all parts' bytes, equal unless given."""
+        view = flat(buffer)
+        counts = self._parts(view, counts, _wire.ITEM[dtype])
+        return bytes(self._rounds(_wire.REDUCESCATTER, view, counts, [counts[self.rank]], name, reduce=op, dtype=dtype)[0])
+
+    def alltoall(self, data, counts=None, name=""):
+        """What every rank has for this one, in rank order; counts are the bytes for each rank, equal unless given."""
+        view = flat(data)
+        counts = self._parts(view, counts)
+        table = [struct.unpack("<%dQ" % self.size, row) for row in self.allgather(struct.pack("<%dQ" % self.size, *counts))]
+        largest = max(max(row) for row in table)
+        return [bytes(b) for b in self._rounds(_wire.ALLTOALL, view, counts, [row[self.rank] for row in table], name, largest)]
+
+    def send(self, data, to):
+        """Gives one rank bytes, which it receives in the order in which they are sent."""
+        view = flat(data)
+        for at in range(0, view.nbytes or 1, self.chunk):
+            part = view[at:at + self.chunk]
+            region = self.region(part.nbytes)
+            region.view[:] = part
+            self.start(_wire.SEND, [region], root=to, src=region.offset, src_bytes=part.nbytes).wait()
+
+    def receive(self, buffer, source):
+        """Fills a writable buffer with what one rank sends, which has its length."""
+        view = flat(buffer)
+        for at in range(0, view.nbytes or 1, self.chunk):
+            part = view[at:at + self.chunk]
+            region = self.region(part.nbytes)
+
+            def finish():
+                part[:] = region.view
+
+            self.start(_wire.RECEIVE, [region], finish, root=source, dst=region.offset, dst_bytes=part.nbytes).wait()
+
+    def group(self, ranks):
+        """A process group of some ranks, which becomes their session in it. All of them call this, and nobody else."""
+        ranks = list(ranks)
+        if self.rank not in ranks:
+            raise CollectiveError("rank %d is not among %r" % (self.rank, ranks))
+        part = copy.copy(self)  # one arena, one connection
+        made = self.start(_wire.GROUP, [], parts=ranks)
+        made.wait()
+        part._group = made.value
+        part.rank, part.size = ranks.index(self.rank), len(ranks)
+        return part
+
+    def barrier(self, name=""):
         """Returns when every rank has called it."""
-        self.start(_wire.BARRIER, []).wait()
+        self.start(_wire.BARRIER, [], name=name).wait()
 
     def close(self, goodbye=True):
         self._link.close(goodbye)
@@ -294,21 +366,46 @@ def local_size():
     return session().local_size
 
 
-def allreduce(buffer, op=SUM):
+def allreduce(buffer, op=SUM, dtype=F32, wire=_wire.AS_IT_IS, name=""):
     """See Session.allreduce."""
-    session().allreduce(buffer, op)
+    session().allreduce(buffer, op, dtype, wire, name)
 
 
-def broadcast(buffer, root=0):
+def broadcast(buffer, root=0, name=""):
     """See Session.broadcast."""
-    session().broadcast(buffer, root)
+    session().broadcast(buffer, root, name)
 
 
-def allgather(data):
+def allgather(data, counts=None, name=""):
     """See Session.allgather."""
-    return session().allgather(data)
+    return session().allgather(data, counts, name)
 
 
-def barrier():
+def reducescatter(buffer, counts=None, op=SUM, dtype=F32, name=""):
+    """See Session.reducescatter."""
+    return session().reducescatter(buffer, counts, op, dtype, name)
+
+
+def alltoall(data, counts=None, name=""):
+    """See Session.alltoall."""
+    return session().alltoall(data, counts, name)
+
+
+def send(data, to):
+    """See Session.send."""
+    session().send(data, to)
+
+
+def receive(buffer, source):
+    """See Session.receive."""
+    session().receive(buffer, source)
+
+
+def group(ranks):
+    """See Session.group."""
+    return session().group(ranks)
+
+
+def barrier(name=""):
     """See Session.barrier."""
-    session().barrier()
+    session().barrier(name)

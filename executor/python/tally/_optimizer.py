@@ -4,7 +4,8 @@ import contextlib
 
 import torch
 
-from . import _core, _tensors
+from . import _core, _tensors, _wire
+from ._arena import ALIGN
 from ._core import MEAN, SUM
 
 
@@ -14,7 +15,8 @@ class Distributed:
     _tally_op = MEAN
     _tally_names = None
     _tally_skip = False
-    _tally_synchronized = False
+    _tally_wire = _wire.AS_IT_IS
+    _tally_lost = None  # what rounding has lost of each bucket, with int8
 
     def step(self, closure=None):
         if closure is not None:
@@ -50,7 +52,7 @@ class Distributed:
             return
         params = [p for group in self.param_groups for p in group["params"] if p.requires_grad]
         self._tally_check(params)
-        _Reduction(session, params, self._tally_op).run()
+        _Reduction(session, params, self._tally_op, self._tally_wire, self._tally_lost).run()
 
     def _tally_check(self, params):
         for i, p in enumerate(params):
@@ -70,13 +72,13 @@ class Distributed:
 class _Reduction:
     """One pass: [a flag per parameter | all gradients] in buckets the arena holds."""
 
-    def __init__(self, session, params, op):
-        self.session, self.params, self.op = session, params, op
+    def __init__(self, session, params, op, wire=_wire.AS_IT_IS, lost=None):
+        self.session, self.params, self.op, self.wire, self.lost = session, params, op, wire, lost
         self.flags = torch.tensor([0.0 if p.grad is None else 1.0 for p in params])
 
     def run(self):
         sources = [(None, self.flags.numel())] + [(p, p.numel()) for p in self.params]
-        room = self.session.chunk // 4
+        room = self.session.chunk // 4 // (1 if self.lost is None else 2)
         handles, bucket, filled = [], [], 0
         for index, (_, count) in enumerate(sources):
             at = 0
@@ -84,16 +86,20 @@ class _Reduction:
                 take = min(count - at, room - filled)
                 bucket.append((index, at, take, filled))
                 at, filled = at + take, filled + take
-                if filled == room:
-                    handles.append(self.start(bucket, filled))
+                # The flags travel alone where they would be rounded, and would set the scale for their neighbours.
+                if filled == room or (index == 0 and at == count and self.wire != _wire.AS_IT_IS):
+                    handles.append(self.start(bucket, filled, len(handles)))
                     bucket, filled = [], 0
         if bucket:
-            handles.append(self.start(bucket, filled))
+            handles.append(self.start(bucket, filled, len(handles)))
         for h in handles:
             h.wait()
 
-    def start(self, bucket, count):
-        region = self.session.region(count * 4)
+    def start(self, bucket, count, number):
+        wire = _wire.AS_IT_IS if bucket[0][0] == 0 else self.wire
+        lost = self.lost if wire == _wire.AS_INT8 else None
+        own = (count * 4 + ALIGN - 1) // ALIGN * ALIGN  # before what was lost
+        region = self.session.region(count * 4 if lost is None else own + count * 4)
         flat = _tensors.floats(self.session, region, count)
         for index, at, take, offset in bucket:
             into = flat[offset:offset + take]
@@ -103,12 +109,22 @@ class _Reduction:
                 into.zero_()
             else:
                 into.copy_(self.params[index - 1].grad.detach().view(-1)[at:at + take])
+        residual, keep = _wire.NONE, None
+        if lost is not None:
+            keep = _tensors.within(self.session, region, torch.float32, count, own)
+            if number in lost:
+                keep.copy_(lost[number])
+            else:
+                keep.zero_()
+            residual = region.offset + own
 
         def finish():
             for index, at, take, offset in bucket:
                 self.write_back(index, at, flat[offset:offset + take])
+            if keep is not None:
+                lost[number] = keep.clone()
 
-        return self.session.allreduce_region(region, count * 4, self.op, finish)
+        return self.session.allreduce_region(region, count * 4, self.op, finish, wire=wire, residual=residual)
 
     def write_back(self, index, at, values):
         if index == 0:
@@ -122,7 +138,7 @@ class _Reduction:
         p.grad.detach().view(-1)[at:at + values.numel()].copy_(values)
 
 
-def distribute(optimizer, named_parameters=None, op=MEAN, backward_passes_per_step=1):
+def distribute(optimizer, named_parameters=None, op=MEAN, backward_passes_per_step=1, wire=_wire.AS_IT_IS):
     """Gives the optimizer itself the behaviour of Distributed and returns it."""
     if isinstance(optimizer, Distributed):
         raise ValueError("this optimizer is distributed already")
@@ -134,6 +150,7 @@ def distribute(optimizer, named_parameters=None, op=MEAN, backward_passes_per_st
         raise ValueError("backward_passes_per_step must be at least 1")
     own = optimizer.__class__
     optimizer.__class__ = type("Distributed" + own.__name__, (Distributed, own), {})
-    optimizer._tally_op = op
+    optimizer._tally_op, optimizer._tally_wire = op, wire
+    optimizer._tally_lost = {} if wire == _wire.AS_INT8 else None
     optimizer._tally_names = {id(p): name for name, p in named_parameters or []}
     return optimizer

@@ -7,8 +7,14 @@ import struct
 
 import torch
 
-from . import _core
-from ._core import MEAN, MIN, SUM
+from . import _core, _wire
+from ._core import MEAN, MIN, PROD, SUM
+
+# The types that the agents fold. The others are gathered, and folded by each rank.
+NATIVE = {
+    torch.float32: _core.F32, torch.float64: _core.F64, torch.float16: _core.F16, torch.bfloat16: _core.BF16,
+    torch.int32: _core.I32, torch.int64: _core.I64, torch.uint8: _core.U8,
+}
 
 
 def memory(tensor):
@@ -24,9 +30,16 @@ def on_cpu(tensor):
     return tensor.detach().cpu().contiguous()
 
 
+def within(session, region, dtype, count, offset=0):
+    """A tensor over a region of the arena."""
+    if count == 0:
+        return torch.empty(0, dtype=dtype)
+    return torch.frombuffer(session.arena, dtype=dtype, count=count, offset=region.offset + offset)
+
+
 def floats(session, region, count):
     """A float32 tensor over a region of the arena."""
-    return torch.frombuffer(session.arena, dtype=torch.float32, count=count, offset=region.offset)
+    return within(session, region, torch.float32, count)
 
 
 class Done:
@@ -42,31 +55,51 @@ class Done:
         return self.result
 
 
-def start_allreduce(tensor, out, op, prescale=1.0, postscale=1.0):
+class Several:
+    """The handle of operations that were started together."""
+
+    def __init__(self, handles):
+        self.handles = list(handles)
+
+    def done(self):
+        return all(h.done() for h in self.handles)
+
+    def wait(self):
+        return [h.wait() for h in self.handles]
+
+
+def start_allreduce(tensor, out, op, prescale=1.0, postscale=1.0, name="", wire=_wire.AS_IT_IS):
     """Starts an allreduce of tensor into out (which may be tensor); the handle's result is out."""
     session = _core.session()
     if tensor.is_sparse:
         raise TypeError("allreduce of a sparse tensor: make it dense first")
-    if tensor.dtype != torch.float32:
-        return Done(_gather_and_fold(session, tensor, out, op, prescale, postscale))
-    n = tensor.numel()
-    if n * 4 > session.chunk:
+    exact = not tensor.dtype.is_floating_point
+    if exact and op == MEAN:
+        raise TypeError("the average of %s is not exact: use op=Sum, or convert to float32" % tensor.dtype)
+    if exact and (prescale, postscale) != (1.0, 1.0):
+        raise TypeError("scale factors need a floating type, not %s" % tensor.dtype)
+    if wire != _wire.AS_IT_IS and (tensor.dtype != torch.float32 or op not in (SUM, MEAN)):
+        raise TypeError("only a sum or average of float32 is compressed, not %s" % tensor.dtype)
+    if tensor.dtype not in NATIVE:
+        return Done(_gather_and_fold(session, tensor, out, op))
+    dtype, n = NATIVE[tensor.dtype], tensor.numel()
+    nbytes = n * tensor.element_size()
+    if nbytes > session.chunk:
         work = on_cpu(tensor).clone()
         if prescale != 1.0:
             work *= prescale
-        session.allreduce(memory(work), op)
+        session.allreduce(memory(work), op, dtype, wire, name)
         return Done(_store(out, work, postscale))
-    region = session.region(n * 4)
-    if n:
-        view = floats(session, region, n)
-        view.copy_(tensor.detach().reshape(-1))
-        if prescale != 1.0:
-            view *= prescale
+    region = session.region(nbytes)
+    view = within(session, region, tensor.dtype, n)
+    view.copy_(tensor.detach().reshape(-1))
+    if prescale != 1.0:
+        view *= prescale
 
     def finish():
-        return _store(out, floats(session, region, n), postscale) if n else out
+        return _store(out, view, postscale)
 
-    return session.allreduce_region(region, n * 4, op, finish)
+    return session.allreduce_region(region, nbytes, op, finish, dtype, wire, name=name, shape=tensor.shape if name else ())
 
 
 def _store(out, flat, postscale):
@@ -77,12 +110,8 @@ def _store(out, flat, postscale):
     return out
 
 
-def _gather_and_fold(session, tensor, out, op, prescale, postscale):
-    """Types that do not go round the ring: all ranks' values, folded in rank order."""
-    if op == MEAN and not (tensor.dtype.is_floating_point or tensor.dtype.is_complex):
-        raise TypeError("the average of %s is not exact: use op=Sum, or convert to float32" % tensor.dtype)
-    if (prescale, postscale) != (1.0, 1.0):
-        raise TypeError("scale factors need float32, not %s" % tensor.dtype)
+def _gather_and_fold(session, tensor, out, op):
+    """Types that the agents do not fold: all ranks' values, folded in rank order."""
     mine = on_cpu(tensor)
     folded = None
     for data in session.allgather(memory(mine)):
@@ -91,6 +120,8 @@ def _gather_and_fold(session, tensor, out, op, prescale, postscale):
             folded = theirs
         elif op in (SUM, MEAN):
             folded = folded | theirs if mine.dtype == torch.bool else folded + theirs
+        elif op == PROD:
+            folded = folded & theirs if mine.dtype == torch.bool else folded * theirs
         else:
             folded = torch.minimum(folded, theirs) if op == MIN else torch.maximum(folded, theirs)
     if op == MEAN:
@@ -106,14 +137,92 @@ def from_bytes(data, dtype, shape):
     return t
 
 
-def broadcast_in_place(tensor, root):
+def broadcast_in_place(tensor, root, name=""):
     """Replaces a tensor's values by the root's, whatever the type: bytes are moved."""
     target = tensor.detach()
     work = on_cpu(target)
-    _core.session().broadcast(memory(work), root)
+    _core.session().broadcast(memory(work), root, name)
     if work.data_ptr() != target.data_ptr() or work.device != target.device:
         target.copy_(work)
     return tensor
+
+
+def start_broadcast(tensor, root, name=""):
+    """Starts to replace a tensor's values by the root's; the handle's result is the tensor."""
+    session = _core.session()
+    nbytes = tensor.numel() * tensor.element_size()
+    if not 0 <= root < session.size:
+        raise _core.CollectiveError("broadcast from rank %d of %d" % (root, session.size))
+    if nbytes > session.chunk:
+        return Done(broadcast_in_place(tensor, root, name))
+    region = session.region(nbytes)
+    view = within(session, region, tensor.dtype, tensor.numel())
+    if session.rank == root:
+        view.copy_(tensor.detach().reshape(-1))
+
+    def finish():
+        return tensor if session.rank == root else _store(tensor, view, 1.0)
+
+    return session.start(_wire.BROADCAST, [region], finish, root=root, dst=region.offset, dst_bytes=nbytes, name=name)
+
+
+def rows_of(tensor, session):
+    """How many rows each rank gets of a tensor's first dimension: the first ranks one more where they do not divide."""
+    rows = tensor.shape[0] if tensor.dim() else 0
+    return [rows // session.size + (r < rows % session.size) for r in range(session.size)]
+
+
+def start_reducescatter(tensor, op, name=""):
+    """Starts a reduction whose result's rows are dealt to the ranks; the handle's result is this rank's."""
+    session = _core.session()
+    if tensor.dtype not in NATIVE or (op == MEAN and not tensor.dtype.is_floating_point):
+        raise TypeError("reducescatter does not %s %s" % ("average" if op == MEAN else "fold", tensor.dtype))
+    if tensor.dim() == 0:
+        raise ValueError("reducescatter deals the rows of a tensor, and this one has none")
+    mine = on_cpu(tensor)
+    rows, width = rows_of(mine, session), math.prod(mine.shape[1:]) * mine.element_size()
+    counts, shape = [n * width for n in rows], (rows[session.rank],) + tuple(mine.shape[1:])
+    total, part = sum(counts), counts[session.rank]
+    if total + max(counts) > session.chunk:
+        data = session.reducescatter(memory(mine), counts, op, NATIVE[mine.dtype], name)
+        return Done(from_bytes(data, mine.dtype, shape).to(tensor.device))
+    src, dst = session.region(total), session.region(part)
+    src.view[:] = memory(mine)
+
+    def finish():
+        return from_bytes(dst.view, mine.dtype, shape).to(tensor.device)
+
+    return session.start(_wire.REDUCESCATTER, [src, dst], finish, reduce=op, dtype=NATIVE[mine.dtype], name=name, parts=counts,
+                         src=src.offset, dst=dst.offset, src_bytes=total, dst_bytes=part)
+
+
+def deal(tensor, splits=None, name=""):
+    """Gives each rank rows of the first dimension: what this rank gets, and how many rows from each."""
+    session = _core.session()
+    mine = on_cpu(tensor)
+    rows = mine.shape[0] if mine.dim() else 0
+    if splits is None and rows % session.size:
+        raise ValueError("%d rows do not divide among %d ranks: give splits" % (rows, session.size))
+    splits = [rows // session.size] * session.size if splits is None else [int(n) for n in splits]
+    if len(splits) != session.size or sum(splits) != rows or min(splits) < 0:
+        raise ValueError("%d rows in splits of %r for %d ranks" % (rows, splits, session.size))
+    rest = tuple(mine.shape[1:])
+    width = math.prod(rest) * mine.element_size()
+    _alike(session, "alltoall", mine.dtype, rest)
+    if width == 0:
+        table = [struct.unpack("<%dQ" % session.size, b) for b in session.allgather(struct.pack("<%dQ" % session.size, *splits))]
+        got = [row[session.rank] for row in table]
+        return torch.empty((sum(got),) + rest, dtype=mine.dtype, device=tensor.device), got
+    parts = session.alltoall(memory(mine), [n * width for n in splits], name)
+    got = [len(p) // width for p in parts]
+    return from_bytes(b"".join(parts), mine.dtype, (sum(got),) + rest).to(tensor.device), got
+
+
+def _alike(session, what, dtype, rest):
+    """All ranks' tensors must agree in all but the number of rows."""
+    mine = hashlib.sha256(repr((str(dtype), rest)).encode()).digest()
+    if any(theirs != mine for theirs in session.allgather(mine)):
+        raise TypeError("%s: the ranks' tensors differ in type or in a dimension after the first" % what)
 
 
 def gather(tensor):
@@ -124,9 +233,7 @@ def gather(tensor):
         mine = mine.reshape(1)
     rest = tuple(mine.shape[1:])
     row = math.prod(rest) * mine.element_size()
-    shape = struct.pack("<16sQ", str(mine.dtype).encode()[-16:], row)
-    if any(s != shape for s in session.allgather(shape)):
-        raise TypeError("allgather: the ranks' tensors differ in type or in a dimension after the first")
+    _alike(session, "allgather", mine.dtype, rest)
     if row == 0:
         rows = sum(struct.unpack("<Q", b)[0] for b in session.allgather(struct.pack("<Q", mine.shape[0])))
         return torch.empty((rows,) + rest, dtype=mine.dtype, device=tensor.device)

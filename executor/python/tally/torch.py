@@ -6,34 +6,53 @@ Objects travel as plain data and tensors only, never as code.
 
 import torch as _torch
 
-from . import _core, _objects, _optimizer, _tensors
+from . import _core, _objects, _optimizer, _tensors, _wire
 from ._core import CollectiveError, barrier, is_initialized, local_rank, local_size, rank, shutdown, size
 from ._tensors import parameter_hash
 
 __all__ = [
-    "Average", "CollectiveError", "Compression", "DistributedOptimizer", "Max", "Min", "Sum",
-    "allgather", "allgather_object", "allreduce", "allreduce_", "allreduce_async", "allreduce_async_",
-    "barrier", "broadcast", "broadcast_", "broadcast_object", "broadcast_optimizer_state",
-    "broadcast_parameters", "cross_rank", "cross_size", "grouped_allreduce", "init", "is_initialized",
-    "local_rank", "local_size", "parameter_hash", "poll", "rank", "shutdown", "size", "synchronize",
+    "Average", "CollectiveError", "Compression", "DistributedOptimizer", "Max", "Min", "Product", "Sum",
+    "allgather", "allgather_object", "allreduce", "allreduce_", "allreduce_async", "allreduce_async_", "alltoall",
+    "barrier", "broadcast", "broadcast_", "broadcast_async", "broadcast_async_", "broadcast_object", "broadcast_optimizer_state",
+    "broadcast_parameters", "cross_rank", "cross_size", "grouped_allreduce", "grouped_allreduce_async", "init", "is_initialized",
+    "local_rank", "local_size", "parameter_hash", "poll", "rank", "reducescatter", "reducescatter_async", "shutdown", "size",
+    "synchronize",
 ]
 
-Average, Sum, Min, Max = _core.MEAN, _core.SUM, _core.MIN, _core.MAX
+Average, Sum, Min, Max, Product = _core.MEAN, _core.SUM, _core.MIN, _core.MAX, _core.PROD
+
+
+class _Format:
+    """Tensors stay what they are; the agents round what travels between them."""
+
+    wire = _wire.AS_IT_IS
+
+    @staticmethod
+    def compress(tensor):
+        return tensor, None
+
+    @staticmethod
+    def decompress(tensor, ctx):
+        return tensor
 
 
 class Compression:
-    """What gradients travel as. Only none: float32 as they are."""
+    """What float32 travels as."""
 
-    class none:
-        """No compression."""
+    class none(_Format):
+        """As it is."""
 
-        @staticmethod
-        def compress(tensor):
-            return tensor, None
+    class bf16(_Format):
+        """Half the bytes; each rank rounds the sum so far to 8 binary digits."""
 
-        @staticmethod
-        def decompress(tensor, ctx):
-            return tensor
+        wire = _wire.AS_BF16
+
+    class int8(_Format):
+        """A quarter of the bytes; 1024 values share a scale. DistributedOptimizer adds what was lost the next time."""
+
+        wire = _wire.AS_INT8
+
+    fp16 = bf16  # Horovod's name for half the bytes
 
 
 def init():
@@ -57,25 +76,26 @@ def _op(average, op):
             raise ValueError("give op or average, not both")
         return Average if average else Sum
     op = Average if op is None else op
-    if op not in (Average, Sum, Min, Max):
+    if op not in (Average, Sum, Min, Max, Product):
         raise ValueError("unknown reduction %r" % (op,))
     return op
 
 
 def _compression(compression):
-    if compression is not Compression.none:
-        raise ValueError("only Compression.none is offered")
+    if not (isinstance(compression, type) and issubclass(compression, _Format)):
+        raise ValueError("compression is one of Compression.none, bf16 and int8")
+    return compression.wire
 
 
 def allreduce_async_(tensor, average=None, name=None, op=None, prescale_factor=1.0, postscale_factor=1.0):
     """Starts to replace a tensor by its reduction over all ranks."""
-    return _tensors.start_allreduce(tensor, tensor, _op(average, op), prescale_factor, postscale_factor)
+    return _tensors.start_allreduce(tensor, tensor, _op(average, op), prescale_factor, postscale_factor, name or "")
 
 
-def allreduce_async(tensor, average=None, name=None, op=None, prescale_factor=1.0, postscale_factor=1.0):
-    """Starts a reduction into a new tensor."""
+def allreduce_async(tensor, average=None, name=None, op=None, prescale_factor=1.0, postscale_factor=1.0, compression=Compression.none):
+    """Starts a reduction into a new tensor. Tensors with a name may be submitted in any order, those without in one."""
     out = _torch.empty_like(tensor.detach())
-    return _tensors.start_allreduce(tensor, out, _op(average, op), prescale_factor, postscale_factor)
+    return _tensors.start_allreduce(tensor, out, _op(average, op), prescale_factor, postscale_factor, name or "", _compression(compression))
 
 
 def allreduce_(tensor, average=None, name=None, op=None, prescale_factor=1.0, postscale_factor=1.0):
@@ -85,22 +105,43 @@ def allreduce_(tensor, average=None, name=None, op=None, prescale_factor=1.0, po
 
 def allreduce(tensor, average=None, name=None, compression=Compression.none, op=None, prescale_factor=1.0, postscale_factor=1.0):
     """The reduction over all ranks: Average unless op says otherwise."""
-    _compression(compression)
-    return synchronize(allreduce_async(tensor, average, name, op, prescale_factor, postscale_factor))
+    return synchronize(allreduce_async(tensor, average, name, op, prescale_factor, postscale_factor, compression))
+
+
+def grouped_allreduce_async(tensors, average=None, name=None, compression=Compression.none, op=None):
+    """Starts the reductions of several tensors; all names are the given one's with a number."""
+    return _tensors.Several(
+        allreduce_async(t, average, "%s.%d" % (name, i) if name else None, op, compression=compression) for i, t in enumerate(tensors))
 
 
 def grouped_allreduce(tensors, average=None, name=None, compression=Compression.none, op=None):
     """The reductions of several tensors, as one operation where all are float32 and fit."""
-    _compression(compression)
     tensors = list(tensors)
     limit = _core.session().chunk // 4
     if sum(t.numel() for t in tensors) > limit or any(t.dtype != _torch.float32 or t.is_sparse for t in tensors):
-        return [synchronize(h) for h in [allreduce_async(t, average, None, op) for t in tensors]]
+        return synchronize(grouped_allreduce_async(tensors, average, name, compression, op))
     if not tensors:
         return []
-    flat = allreduce_(_torch.cat([_tensors.on_cpu(t).reshape(-1) for t in tensors]), average, None, op)
+    together = _torch.cat([_tensors.on_cpu(t).reshape(-1) for t in tensors])
+    flat = allreduce(together, average, name, compression, op)
     parts = flat.split([t.numel() for t in tensors])
     return [p.reshape(t.shape).to(t.device, copy=True) for p, t in zip(parts, tensors)]
+
+
+def reducescatter_async(tensor, name=None, op=Average):
+    """Starts a reduction whose rows are dealt to the ranks, the first ones getting one more where they do not divide."""
+    return _tensors.start_reducescatter(tensor, _op(None, op), name or "")
+
+
+def reducescatter(tensor, name=None, op=Average):
+    """This rank's rows of the reduction over all ranks."""
+    return synchronize(reducescatter_async(tensor, name, op))
+
+
+def alltoall(tensor, splits=None, name=None):
+    """The rows that every rank has for this one, in rank order; with splits (rows for each rank) also how many from each."""
+    out, received = _tensors.deal(tensor, splits, name or "")
+    return out if splits is None else (out, _torch.tensor(received, dtype=_torch.int32))
 
 
 def synchronize(handle):
@@ -118,14 +159,24 @@ def allgather(tensor, name=None):
     return _tensors.gather(tensor)
 
 
+def broadcast_async_(tensor, root_rank, name=None):
+    """Starts to replace a tensor by the root's, bit for bit."""
+    return _tensors.start_broadcast(tensor, root_rank, name or "")
+
+
+def broadcast_async(tensor, root_rank, name=None):
+    """Starts to fetch the root's tensor."""
+    return broadcast_async_(tensor.detach().clone(), root_rank, name)
+
+
 def broadcast_(tensor, root_rank, name=None):
     """Replaces a tensor by the root's, bit for bit."""
-    return _tensors.broadcast_in_place(tensor, root_rank)
+    return synchronize(broadcast_async_(tensor, root_rank, name))
 
 
 def broadcast(tensor, root_rank, name=None):
     """The root's tensor."""
-    return broadcast_(tensor.detach().clone(), root_rank)
+    return broadcast_(tensor.detach().clone(), root_rank, name)
 
 
 def broadcast_parameters(params, root_rank=0):
@@ -161,5 +212,4 @@ def DistributedOptimizer(optimizer, named_parameters=None, compression=Compressi
     With backward_passes_per_step > 1, call step() after that many backward passes:
     their gradients add up, as torch does it, and are reduced once.
     """
-    _compression(compression)
-    return _optimizer.distribute(optimizer, named_parameters, op, backward_passes_per_step)
+    return _optimizer.distribute(optimizer, named_parameters, op, backward_passes_per_step, _compression(compression))
