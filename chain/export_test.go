@@ -48,3 +48,21 @@ func RawField(b *TxBody, key uint64, value []byte) { b.raw[key] = value }
 
 // ScriptDataHash is what the ledger binds redeemers by.
 var ScriptDataHash = scriptDataHash
+
+// Items splits one CBOR array into the bytes of its items; nothing may follow it.
+func Items(b []byte) (items [][]byte, err error) {
+	r := reader{b: b, lax: true}
+	n := -1
+	if first := r.peek(); first == majorArray<<5|0x1f {
+		r.off++
+	} else {
+		n = r.array()
+	}
+	for ; r.err == nil && n != 0 && !(n < 0 && r.peek() == cborBreak); n-- {
+		items = append(items, r.item())
+	}
+	if n < 0 && r.err == nil {
+		r.off++
+	}
+	return items, r.end()
+}
