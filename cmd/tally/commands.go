@@ -19,7 +19,7 @@ func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		initCommand(a), validateCommand(a), planCommand(a), runCommand(a), statusCommand(a), logsCommand(a),
 		resultsCommand(a), receiptCommand(a), cancelCommand(a), refundCommand(a), offersCommand(a),
-		providerCommand(a), walletCommand(a), testnetCommand(a), demoCommand(a), versionCommand(a),
+		providerCommand(a), walletCommand(a), doctorCommand(a), testnetCommand(a), demoCommand(a), versionCommand(a),
 	}
 }
 

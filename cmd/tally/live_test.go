@@ -219,6 +219,7 @@ func TestLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("small outputs", s.consolidates)
+	t.Run("doctor", s.doctor)
 	t.Run("nothing fits", func(t *testing.T) {
 		big := s.job(t, map[string]string{"resources": "{cpus: 8, memory_gib: 0.25}"})
 		s.unmoved(t, func() {

@@ -193,6 +193,7 @@ func (p *party) run(ctx context.Context, f func(ctx context.Context) error) erro
 	}
 	if !p.busy && p.node != nil {
 		background("index", func(ctx context.Context) error { return p.ix.Run(ctx, p.node) })
+		background("node", (&node.Watcher{Node: p.node, Log: p.app.logger}).Run)
 	}
 	if p.dht != nil {
 		background("dht", p.dht.Run)
