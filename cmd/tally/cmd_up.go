@@ -52,7 +52,7 @@ func testnetCommand(a *app) *cobra.Command {
 		Use: "status", Short: "Whether the testnet runs, and where its participants are", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return a.testnetStatus(dir) },
 	}
-	c.AddCommand(up, serve, down, status, bootstrapCommand(a))
+	c.AddCommand(up, serve, down, status, bootstrapCommand(a), testnetNetworkCommand(a), testnetMintCommand(a))
 	return c
 }
 

@@ -160,10 +160,9 @@ func (c *coffer) look(ctx context.Context, a *app) (err error) {
 	if c.node, err = a.dial(ctx, c.net); err != nil {
 		return err
 	}
-	if c.tip, _, c.all, err = c.node.Snapshot(ctx, c.wallet.Address()); err != nil {
+	if err := c.count(ctx); err != nil {
 		return err
 	}
-	slices.SortFunc(c.all, func(a, b chain.UTxO) int { return a.Ref.Compare(b.Ref) })
 	if c.params, err = c.node.Params(ctx); err != nil {
 		return err
 	}
@@ -174,6 +173,13 @@ func (c *coffer) look(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	return c.kept.Expire(ctx, c.clock.SlotToTime(c.tip.Slot), chain.Time(c.net.MarginMS))
+}
+
+// count asks the node what the wallet holds now.
+func (c *coffer) count(ctx context.Context) (err error) {
+	c.tip, _, c.all, err = c.node.Snapshot(ctx, c.wallet.Address())
+	slices.SortFunc(c.all, func(a, b chain.UTxO) int { return a.Ref.Compare(b.Ref) })
+	return err
 }
 
 func (c *coffer) close() error {

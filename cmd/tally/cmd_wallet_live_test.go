@@ -22,6 +22,8 @@ import (
 // bank is a node with funded wallets, and nobody else.
 type bank struct {
 	street // only to run commands
+	net    chain.Network
+	socket string
 	faucet *testnet.Faucet
 	node   *node.Node
 
@@ -29,7 +31,7 @@ type bank struct {
 	heard strings.Builder // all that the commands wrote to standard error, with -v
 }
 
-func newBank(t *testing.T) *bank {
+func newBank(t *testing.T, magic uint32) *bank {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "tw") // t.TempDir is too long for a socket's path
 	if err != nil {
@@ -41,7 +43,8 @@ func newBank(t *testing.T) *bank {
 		t.Fatal(err)
 	}
 	b := &bank{street: street{dir: dir, bin: bin}}
-	net := chain.Network{Magic: 42}
+	net := chain.Network{Magic: magic}
+	b.net = net
 	if b.faucet, err = testnet.NewFaucet(net); err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +60,7 @@ func newBank(t *testing.T) *bank {
 			t.Error(err)
 		}
 	})
+	b.socket = p.Socket
 	if b.node, err = node.Dial(t.Context(), node.Config{Socket: p.Socket, Network: net}); err != nil {
 		t.Fatal(err)
 	}
@@ -96,13 +100,7 @@ func (b *bank) home(t *testing.T, name string, coins ...chain.Value) (home, word
 		t.Fatal(err)
 	}
 	if len(coins) > 0 {
-		c, err := plutus.New(chain.Network{Magic: 42}, plutus.Devnet(b.faucet.NTX()))
-		if err == nil {
-			err = b.faucet.Fund(t.Context(), b.node, c, []testnet.Gift{{To: at, Values: coins}})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		b.give(t, at, coins...)
 	}
 	return home, strings.TrimSpace(made.out), at
 }
@@ -121,9 +119,60 @@ func (b *bank) at(t *testing.T, a chain.Address) chain.Value {
 	return sum
 }
 
+// TestPreprodRehearsal goes docs/how-to/requester/use-preprod.md on a chain of its own that says it is preprod, up to
+// where others come in.
+func TestPreprodRehearsal(t *testing.T) {
+	b := newBank(t, 1)
+	home := filepath.Join(b.dir, "me")
+	run := func(code int, stdin string, args ...string) answer {
+		t.Helper()
+		a := b.run(t, home, stdin, []string{"TALLY_WALLET_PASSPHRASE=correct horse"}, args...)
+		if a.wants(t, code); strings.Contains(a.err, "run it again with -v") {
+			t.Error(a.err)
+		}
+		return a
+	}
+	run(0, "", "wallet", "new")
+	file := filepath.Join(b.dir, "preprod.json")
+	if err := os.WriteFile(file, []byte(run(0, "", "testnet", "network", "preprod", "--socket", b.socket).out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(0, "", "init", "--network", file)
+	at, err := chain.ParseAddress(strings.TrimSpace(run(0, "", "wallet", "address").out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(exitFunds, "", "testnet", "mint", "-y", "1000", "NTX")
+	b.give(t, at, chain.Coins(10_000_000_000)) // what preprod's public faucet gives
+	run(0, "", "wallet", "tidy", "-y")
+	run(exitUsage, "", "testnet", "mint", "-y", "5", "ADA")
+	run(0, "y\ny\n", "testnet", "mint", "1000", "NTX", "-y").wants(t, 0, "not published yet", "to addr_test1w")
+	run(0, "", "wallet", "balance").wants(t, 0, "NTX      1000")
+	if again := run(0, "", "testnet", "mint", "-y", "1NTX"); strings.Contains(again.err, "not published yet") {
+		t.Error("the contracts are published twice")
+	}
+	other := filepath.Join(b.dir, "other")
+	b.run(t, other, "", []string{"TALLY_WALLET_PASSPHRASE=other"}, "init", "--network", file).wants(t, 0)
+	b.run(t, other, "", []string{"TALLY_WALLET_PASSPHRASE=other"}, "testnet", "mint", "1NTX").wants(t, exitWallet, "this wallet's key cannot make it")
+	run(exitUsage, "", "testnet", "network", "mainnet")
+	run(exitUsage, "", "testnet", "network", "testnet")
+}
+
+// give gives an address coins of ADA out of the genesis.
+func (b *bank) give(t *testing.T, to chain.Address, coins ...chain.Value) {
+	t.Helper()
+	c, err := plutus.New(b.net, plutus.Devnet(b.faucet.NTX()))
+	if err == nil {
+		err = b.faucet.Fund(t.Context(), b.node, c, []testnet.Gift{{To: to, Values: coins}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestWalletLive pays with a real node: what is shown is what moves, to the lovelace.
 func TestWalletLive(t *testing.T) {
-	b := newBank(t)
+	b := newBank(t, 42)
 	ntx := b.faucet.NTX()
 	ntxs := func(lovelace chain.Lovelace, untx uint64) chain.Value { return chain.Coins(lovelace).With(ntx, untx) }
 	alice, words, fromAlice := b.home(t, "alice", ntxs(10_000_000, 50_000_000), ntxs(8_000_000, 20_000_000), chain.Coins(40_000_000), chain.Coins(6_000_000))

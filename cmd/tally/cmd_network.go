@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/wallet"
+	"github.com/tallycompute/tally/plutus"
+	"github.com/tallycompute/tally/testnet"
+)
+
+func testnetNetworkCommand(a *app) *cobra.Command {
+	var socket, ntx string
+	var bootstrap []string
+	c := &cobra.Command{
+		Use: "network NAME", Short: "Write the network file of a market on " + strings.Join(testnet.PublicNames(), ", "), Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return a.networkFileFor(args[0], socket, ntx, bootstrap) },
+	}
+	c.Flags().StringVar(&socket, "socket", "", "node-to-client socket of your Cardano node, or host:port")
+	c.Flags().StringVar(&ntx, "ntx", "", "the asset that is NTX there, POLICY.NAME in hex; else test NTX that this wallet can make")
+	c.Flags().StringArrayVar(&bootstrap, "bootstrap", nil, "multiaddress of a DHT peer to start from, with /p2p/; for several say it again")
+	return c
+}
+
+// networkFileFor prints a network file: data, whatever -o says.
+func (a *app) networkFileFor(name, socket, ntx string, bootstrap []string) error {
+	var id chain.AssetID
+	if ntx != "" {
+		if err := id.UnmarshalText([]byte(ntx)); err != nil {
+			return usage(fmt.Errorf("--ntx: %w", err))
+		}
+	}
+	n, err := testnet.Public(name, socket, id, bootstrap)
+	if err != nil {
+		return usage(err)
+	}
+	if ntx == "" {
+		if n.ID == 1 {
+			return usage(errors.New("on mainnet --ntx says which asset is NTX: nobody can make test NTX there"))
+		}
+		s, err := a.secret()
+		if err != nil {
+			return err
+		}
+		w, err := wallet.New(s, n.Chain())
+		if err != nil {
+			return err
+		}
+		if n.Contracts.NTX, _, err = testnet.TestNTX(w.PaymentKey()); err != nil {
+			return err
+		}
+	}
+	if err := n.Validate(); err != nil {
+		return usage(err)
+	}
+	e := json.NewEncoder(a.stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(n)
+}
+
+func testnetMintCommand(a *app) *cobra.Command {
+	var yes bool
+	c := &cobra.Command{
+		Use: "mint AMOUNT NTX", Short: "Make test NTX, where they are this wallet's own, and publish the contracts if nobody has", Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.mint(cmd.Context(), args, yes) },
+	}
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return c
+}
+
+func (a *app) mint(ctx context.Context, words []string, yes bool) (err error) {
+	c, err := a.openCoffer(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	ntx, _, err := testnet.TestNTX(c.wallet.PaymentKey())
+	if err != nil {
+		return err
+	}
+	if ntx != c.net.Contracts.NTX || c.net.ID == 1 {
+		return fail(exitWallet, fmt.Errorf("NTX is %s on %s, and this wallet's key cannot make it", c.net.Contracts.NTX, c.net.Name),
+			"ask whoever made network.json; a wallet makes test NTX of its own on a network of its own: tally testnet network")
+	}
+	v, err := parseAmounts(words, ntx)
+	if err != nil {
+		return err
+	}
+	if v.Of(ntx) == 0 || v.Coin != 0 || len(v.Assets) != 1 || v.Of(ntx) > math.MaxInt64 {
+		return usage(errors.New("it makes NTX, such as 1000 NTX"))
+	}
+	p := sending{validFor: time.Duration(c.net.LockMS) * time.Millisecond, yes: yes}
+	until, err := c.until(p.validFor)
+	if err != nil {
+		return err
+	}
+	if h := c.clock.Horizon; h != 0 {
+		until = min(until, h) // it runs a script
+	}
+	d, err := testnet.MintTestNTX(c.wallet.PaymentKey(), int64(v.Of(ntx)), c.tip.Slot, until)
+	if err != nil {
+		return err
+	}
+	if err := a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return c.balance(d, coins, collateral) }); err != nil {
+		return err
+	}
+	return a.deploy(ctx, c, p)
+}
+
+// deploy publishes the contracts as reference scripts, unless they are: that makes every transaction smaller.
+func (a *app) deploy(ctx context.Context, c *coffer, p sending) error {
+	contracts, err := plutus.New(c.net.Chain(), c.net.Contracts)
+	if err != nil {
+		return err
+	}
+	there, err := c.node.UTxOs(ctx, contracts.Address)
+	if err != nil || len(contracts.FindReferences(there)) == 2 {
+		return err
+	}
+	if err := c.count(ctx); err != nil {
+		return err
+	}
+	until, err := c.until(p.validFor)
+	if err != nil {
+		return err
+	}
+	a.note("The contracts are not published yet. What they are published with stays there for ever.")
+	d := contracts.Deploy(plutus.Frame{From: c.tip.Slot, Until: until})
+	return a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return c.balance(d, coins, collateral) })
+}
