@@ -48,6 +48,11 @@ crash: setup build ## SIGKILL requester and provider in each phase, restart, pri
 rollback: setup-tests build ## rollbacks at every block to every depth, kills at every byte, full disks; two real producers and a cut network
 	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 40m -tags rollback -v -run Rollback ./chain/index ./testnet
 
+.PHONY: oracles
+oracles: build ## hundreds of transactions, whole and broken, before other implementations of the ledger (Node.js 20)
+	@chain/oracletest/judges/install.sh
+	@$(GO) run ./chain/oracletest -node bin/tally-devnet
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 20s each)
 	@testnet/fuzz.sh $${FUZZTIME:-20s}

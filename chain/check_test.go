@@ -160,6 +160,24 @@ func TestHorizon(t *testing.T) {
 	}
 }
 
+// TestRefScriptsTooBig: reference scripts are counted as often as they are referred to.
+func TestRefScriptsTooBig(t *testing.T) {
+	good, actors := lockedTx(t)
+	resolved := good.Resolved()
+	tx := chain.Mutate(good, func(b *chain.TxBody) {
+		for i := range uint32(4) {
+			u := actors[0].Coin(30+i, chain.Coins(300_000_000))
+			u.Script = make([]byte, 51<<10)
+			resolved = append(resolved, u)
+			b.References = append(b.References, u.Ref)
+		}
+	})
+	var rule *chain.RuleError
+	if err := check(tx, resolved, 10, actors); !errors.As(err, &rule) || rule.Rule != "ConwayTxRefScriptsSizeTooBig" {
+		t.Errorf("204 KiB: %v", err)
+	}
+}
+
 // TestMetadataForms: only metadata in its canonical form is read; the rest is malformed, never let through.
 func TestMetadataForms(t *testing.T) {
 	good, actors := lockedTx(t)

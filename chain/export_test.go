@@ -49,6 +49,9 @@ func RawField(b *TxBody, key uint64, value []byte) { b.raw[key] = value }
 // ScriptDataHash is what the ledger binds redeemers by.
 var ScriptDataHash = scriptDataHash
 
+// CheckMetadata judges metadata whose hash is right.
+func CheckMetadata(aux []byte) error { return checkMetadata(aux, hashOf(aux)) }
+
 // Items splits one CBOR array into the bytes of its items; nothing may follow it.
 func Items(b []byte) (items [][]byte, err error) {
 	r := reader{b: b, lax: true}
