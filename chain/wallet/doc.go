@@ -14,6 +14,8 @@ var (
 	ErrExposed = errors.New("wallet file is open to others")
 	// ErrNotApproved is something this wallet did not build and nobody checked.
 	ErrNotApproved = errors.New("not approved for signing")
+	// ErrWatching is a wallet that has public keys alone and was asked to sign.
+	ErrWatching = errors.New("this wallet only looks, its key is elsewhere")
 	// ErrReserved is an output that is reserved for another purpose.
 	ErrReserved = errors.New("output is reserved")
 	// ErrStore is a reservation store that failed.

@@ -36,35 +36,54 @@ func (s Secret) ReadStakeKey(file []byte) (_ Secret, err error) {
 	return s, err
 }
 
-func readKey(file []byte, role string) ([]byte, error) {
-	what := strings.ToLower(role) + " signing key"
+// ReadPaymentVKey reads a payment verification key as cardano-cli keeps it (.vkey), for a wallet that only looks.
+func ReadPaymentVKey(file []byte) (Secret, error) {
+	key, err := readVKey(file, "Payment")
+	return Secret{PaymentVKey: key}, err
+}
+
+// ReadStakeVKey reads a stake verification key for a secret with a payment verification key.
+func (s Secret) ReadStakeVKey(file []byte) (_ Secret, err error) {
+	s.StakeVKey, err = readVKey(file, "Stake")
+	return s, err
+}
+
+func readVKey(file []byte, role string) ([]byte, error) {
+	kind, key, err := readEnvelope(file, strings.ToLower(role)+" verification key (.vkey)", map[string]int{role + typeVerify: 32, role + typeExtVerify: 64})
+	if err != nil {
+		return nil, err
+	}
+	if kind == role+typeExtVerify {
+		key = key[:ed25519.PublicKeySize] // the rest is its chain code
+	}
+	return key, nil
+}
+
+// readEnvelope reads a key file of one of the types, each with its key's length in bytes.
+func readEnvelope(file []byte, what string, types map[string]int) (kind string, key []byte, err error) {
 	var e chain.TextEnvelope
 	if len(file) > maxFile || json.Unmarshal(file, &e) != nil {
-		return nil, fmt.Errorf("this is no key file of cardano-cli: %w", ErrSecret)
+		return "", nil, fmt.Errorf("this is no key file of cardano-cli: %w", ErrSecret)
 	}
-	types := []string{role + typeSigning, role + typeExtSigning}
-	if role == "Payment" {
-		types = append(types, typeGenesis)
-	}
-	if strings.Contains(e.Type, "VerificationKey") {
-		return nil, fmt.Errorf("a file of type %q holds a public key, and this takes a %s (.skey): %w", e.Type, what, ErrSecret)
-	}
-	if !slices.Contains(types, e.Type) {
-		return nil, fmt.Errorf("a file of type %q is no %s: %w", e.Type, what, ErrSecret)
+	size, ok := types[e.Type]
+	if !ok {
+		return "", nil, fmt.Errorf("a file of type %.80q is no %s: %w", e.Type, what, ErrSecret)
 	}
 	b, err := hex.DecodeString(e.CBORHex)
-	if err != nil || len(b) < 2 || b[0] != 0x58 || int(b[1]) != len(b)-2 {
-		return nil, fmt.Errorf("a key file of type %q that holds no byte string: %w", e.Type, ErrSecret)
+	if err != nil || len(b) != 2+size || b[0] != 0x58 || int(b[1]) != size {
+		return "", nil, fmt.Errorf("a key file of type %q that does not hold %d bytes: %w", e.Type, size, ErrSecret)
 	}
-	key := b[2:]
-	if e.Type != role+typeExtSigning {
-		if len(key) != ed25519.SeedSize {
-			return nil, fmt.Errorf("a key file of type %q with %d bytes: %w", e.Type, len(key), ErrSecret)
-		}
-		return key, nil
+	return e.Type, b[2:], nil
+}
+
+func readKey(file []byte, role string) ([]byte, error) {
+	types := map[string]int{role + typeSigning: 32, role + typeExtSigning: 128}
+	if role == "Payment" {
+		types[typeGenesis] = 32
 	}
-	if len(key) != 128 {
-		return nil, fmt.Errorf("a key file of type %q with %d bytes: %w", e.Type, len(key), ErrSecret)
+	kind, key, err := readEnvelope(file, strings.ToLower(role)+" signing key (.skey)", types)
+	if err != nil || kind != role+typeExtSigning {
+		return key, err
 	}
 	x := bip32.XPrv(slices.Concat(key[:64], key[96:]))
 	if !bytes.Equal(x.PublicKey(), key[64:96]) {
@@ -74,7 +93,8 @@ func readKey(file []byte, role string) ([]byte, error) {
 }
 
 // KeyFiles are the secret's keys as cardano-cli keeps them, by file name: payment.skey, payment.vkey and, if there is
-// a stake key, stake.skey and stake.vkey. Of derived keys the files are extended ones.
+// a stake key, stake.skey and stake.vkey; no .skey of keys that are elsewhere. Of derived keys the files are extended
+// ones.
 func (s Secret) KeyFiles() (map[string]chain.TextEnvelope, error) {
 	payment, stake, err := s.keys()
 	if err != nil {
@@ -97,7 +117,9 @@ func addKeyFiles(files map[string]chain.TextEnvelope, role string, k signer) {
 		private = slices.Concat(private[:64], public, x.ChainCode())
 		public = slices.Concat(public, x.ChainCode())
 	}
-	files[name+".skey"] = keyEnvelope(signing, role+" Signing Key", private)
+	if private != nil {
+		files[name+".skey"] = keyEnvelope(signing, role+" Signing Key", private)
+	}
 	files[name+".vkey"] = keyEnvelope(verify, role+" Verification Key", public)
 }
 

@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"encoding/hex"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/chain/chaintest"
 )
 
@@ -86,7 +88,7 @@ func TestExportImport(t *testing.T) {
 	if err != nil || fmt.Sprint(again) != fmt.Sprint(files) {
 		t.Errorf("%v, want %v: %v", again, files, err)
 	}
-	for name, says := range map[string]string{"payment.vkey": "public key", "stake.skey": `"StakeExtendedSigningKeyShelley_ed25519_bip32" is no payment signing key`} {
+	for name, says := range map[string]string{"payment.vkey": "is no payment signing key", "stake.skey": `"StakeExtendedSigningKeyShelley_ed25519_bip32" is no payment signing key`} {
 		if _, err := ReadPaymentKey(texts[name]); !errors.Is(err, ErrSecret) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s as a payment key: %v", name, err)
 		}
@@ -128,4 +130,62 @@ func FuzzReadKey(f *testing.F) {
 			t.Errorf("read, but of no use: %v", err)
 		}
 	})
+}
+
+// TestWatching: a wallet of public keys has the address, and signs nothing.
+func TestWatching(t *testing.T) {
+	from := Secret{Mnemonic: words24, Index: 2}
+	w, err := New(from, chaintest.Network())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := from.KeyFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(name string) []byte {
+		b, err := json.Marshal(files[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	s, err := ReadPaymentVKey(text("payment.vkey"))
+	if err == nil {
+		s, err = s.ReadStakeVKey(text("stake.vkey"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := ReadPaymentVKey([]byte(keyFile("PaymentVerificationKeyShelley_ed25519", "5820"+hex.EncodeToString(s.PaymentVKey))))
+	if err != nil || !bytes.Equal(plain.PaymentVKey, s.PaymentVKey) {
+		t.Errorf("not the same key: %v", err)
+	}
+	watch, err := New(s, chaintest.Network())
+	if err != nil || watch.Address() != w.Address() || !watch.Watching() || w.Watching() {
+		t.Fatalf("%v, want %v: %v", watch, w, err)
+	}
+	if again, err := s.KeyFiles(); err != nil || len(again) != 2 || again["payment.skey"].CBORHex != "" {
+		t.Errorf("%v %v", again, err)
+	}
+	tx, err := chain.Balance(chain.Draft{Until: 9}, []chain.UTxO{coin(w, 0, chain.Coins(9_000_000))}, w.Address(), nil, chaintest.Params(), chaintest.Clock(), w.Network())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, checked := watch.SignChecked(tx.Body(), func(chain.TxBody) error { return nil })
+	_, _, message := watch.SignMessage([]byte("tally/bind/1"))
+	_, reviewed := watch.SignReviewed(tx, nil, func(Review) error { return nil })
+	for _, err := range []error{watch.SignBuilt(tx), checked, message, reviewed} {
+		if !errors.Is(err, ErrWatching) {
+			t.Errorf("signed: %v", err)
+		}
+	}
+	for _, name := range []string{"payment.skey", "stake.vkey"} {
+		if _, err := ReadPaymentVKey(text(name)); !errors.Is(err, ErrSecret) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := New(Secret{PaymentVKey: make([]byte, 31)}, chaintest.Network()); !errors.Is(err, ErrSecret) {
+		t.Error(err)
+	}
 }

@@ -32,6 +32,13 @@ func (k extendedKey) vkey() []byte           { return k.PublicKey() }
 func (k extendedKey) sign(msg []byte) []byte { return k.Sign(msg) }
 func (k extendedKey) private() []byte        { return k.XPrv }
 
+// watchKey is the public half of a key that is kept elsewhere: it signs nothing.
+type watchKey []byte
+
+func (k watchKey) vkey() []byte     { return k }
+func (watchKey) sign([]byte) []byte { return nil }
+func (watchKey) private() []byte    { return nil }
+
 func keyHash(k signer) chain.KeyHash { return chain.HashKey(k.vkey()) }
 
 // Secret is what a wallet's keys come from: words, or imported keys. The zero Secret is none. It says nothing of
@@ -45,6 +52,10 @@ type Secret struct {
 	// An imported key is a seed (32 bytes) or an extended key with its chain code (96). There may be no stake key.
 	PaymentKey []byte `json:"payment_key,omitempty"`
 	StakeKey   []byte `json:"stake_key,omitempty"`
+
+	// With public keys alone (32 bytes) a wallet looks, and builds transactions, and cannot sign.
+	PaymentVKey []byte `json:"payment_vkey,omitempty"`
+	StakeVKey   []byte `json:"stake_vkey,omitempty"`
 }
 
 const hidden = "(secret)"
@@ -63,7 +74,7 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // Path is where the payment key is derived (CIP-1852), if it is.
 func (s Secret) Path() (path string, ok bool) {
-	return fmt.Sprintf("m/1852'/1815'/%d'/0/%d", s.Account, s.Index), len(s.PaymentKey) == 0
+	return fmt.Sprintf("m/1852'/1815'/%d'/0/%d", s.Account, s.Index), s.Mnemonic != ""
 }
 
 // maxIndex is the largest index of a derivation step, hardened or not (BIP-32).
@@ -72,6 +83,9 @@ const maxIndex = 1<<31 - 1
 // keys derives m/1852'/1815'/account'/0/index and, from words, the account's stake key m/1852'/1815'/account'/2/0
 // (CIP-1852, CIP-11); stake is nil if there is none.
 func (s Secret) keys() (payment, stake signer, err error) {
+	if len(s.PaymentVKey) > 0 {
+		return s.watched()
+	}
 	if len(s.PaymentKey) > 0 {
 		if payment, err = imported("payment", s.PaymentKey); err == nil && len(s.StakeKey) > 0 {
 			stake, err = imported("stake", s.StakeKey)
@@ -98,6 +112,16 @@ func (s Secret) keys() (payment, stake signer, err error) {
 		return nil, nil, fmt.Errorf("derive stake key: %w", err)
 	}
 	return extendedKey{p}, extendedKey{t}, nil
+}
+
+func (s Secret) watched() (payment, stake signer, err error) {
+	if len(s.PaymentVKey) != ed25519.PublicKeySize || len(s.StakeVKey) != 0 && len(s.StakeVKey) != ed25519.PublicKeySize {
+		return nil, nil, fmt.Errorf("public keys of %d and %d bytes: %w", len(s.PaymentVKey), len(s.StakeVKey), ErrSecret)
+	}
+	if len(s.StakeVKey) > 0 {
+		stake = watchKey(s.StakeVKey)
+	}
+	return watchKey(s.PaymentVKey), stake, nil
 }
 
 func imported(what string, key []byte) (signer, error) {

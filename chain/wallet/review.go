@@ -130,6 +130,9 @@ func (w *Wallet) SignReviewed(tx *chain.Tx, known []chain.UTxO, approve func(Rev
 	if err != nil {
 		return nil, err
 	}
+	if w.Watching() {
+		return nil, fmt.Errorf("sign %s: %w", id, ErrWatching)
+	}
 	if err := approve(r); err != nil {
 		return nil, fmt.Errorf("sign %s: %w: %w", id, err, ErrNotApproved)
 	}

@@ -69,9 +69,18 @@ func (w *Wallet) StakeKey() (h chain.KeyHash, ok bool) {
 	return chain.HashKey(w.stake.vkey()), true
 }
 
+// Watching says whether the wallet has public keys alone and cannot sign.
+func (w *Wallet) Watching() bool {
+	_, ok := w.payment.(watchKey)
+	return ok
+}
+
 // SignBuilt adds our witness to a transaction that chain.Balance made in this process. ErrNotApproved: it was not,
 // or it does not ask for our signature.
 func (w *Wallet) SignBuilt(tx *chain.Tx) error {
+	if w.Watching() {
+		return fmt.Errorf("sign %s: %w", tx.ID(), ErrWatching)
+	}
 	if !tx.Built() {
 		return fmt.Errorf("transaction %s was not built here: %w", tx.ID(), ErrNotApproved)
 	}
@@ -94,6 +103,9 @@ func (w *Wallet) SignChecked(body []byte, check func(chain.TxBody) error) (vkey,
 		return nil, nil, fmt.Errorf("sign %s: nobody checks it: %w", b.ID, ErrNotApproved)
 	}
 	id := b.ID
+	if w.Watching() {
+		return nil, nil, fmt.Errorf("sign %s: %w", id, ErrWatching)
+	}
 	if err := check(b); err != nil {
 		return nil, nil, fmt.Errorf("sign %s: %w: %w", id, err, ErrNotApproved)
 	}
@@ -108,6 +120,9 @@ const messageDomain = "tally/"
 func (w *Wallet) SignMessage(msg []byte) (vkey, sig []byte, err error) {
 	if !bytes.HasPrefix(msg, []byte(messageDomain)) || len(msg) == len(chain.TxID{}) {
 		return nil, nil, fmt.Errorf("sign message of %d bytes: %w", len(msg), ErrNotApproved)
+	}
+	if w.Watching() {
+		return nil, nil, fmt.Errorf("sign message: %w", ErrWatching)
 	}
 	return w.VKey(), w.payment.sign(msg), nil
 }

@@ -18,20 +18,23 @@ import (
 )
 
 func testnetNetworkCommand(a *app) *cobra.Command {
-	var socket, ntx string
+	var socket, ntx, out string
 	var bootstrap []string
 	c := &cobra.Command{
 		Use: "network NAME", Short: "Write the network file of a market on " + strings.Join(testnet.PublicNames(), ", "), Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return a.networkFileFor(args[0], socket, ntx, bootstrap) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			return a.networkFileFor(args[0], socket, ntx, bootstrap, out)
+		},
 	}
+	c.Flags().StringVar(&out, "out", "", "file to write; else it goes to stdout")
 	c.Flags().StringVar(&socket, "socket", "", "node-to-client socket of your Cardano node, or host:port")
 	c.Flags().StringVar(&ntx, "ntx", "", "the asset that is NTX there, POLICY.NAME in hex; else test NTX that this wallet can make")
 	c.Flags().StringArrayVar(&bootstrap, "bootstrap", nil, "multiaddress of a DHT peer to start from, with /p2p/; for several say it again")
 	return c
 }
 
-// networkFileFor prints a network file: data, whatever -o says.
-func (a *app) networkFileFor(name, socket, ntx string, bootstrap []string) error {
+// networkFileFor writes a network file, which is JSON whatever -o says.
+func (a *app) networkFileFor(name, socket, ntx string, bootstrap []string, out string) error {
 	var id chain.AssetID
 	if ntx != "" {
 		if err := id.UnmarshalText([]byte(ntx)); err != nil {
@@ -61,9 +64,15 @@ func (a *app) networkFileFor(name, socket, ntx string, bootstrap []string) error
 	if err := n.Validate(); err != nil {
 		return usage(err)
 	}
-	e := json.NewEncoder(a.stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(n)
+	b, err := json.MarshalIndent(n, "", "  ")
+	if err != nil {
+		return err
+	}
+	if b = append(b, '\n'); out != "" {
+		return writeFile(out, b)
+	}
+	_, err = a.stdout.Write(b)
+	return err
 }
 
 func testnetMintCommand(a *app) *cobra.Command {

@@ -84,27 +84,28 @@ func (a *app) walletNew(s wallet.Secret, words int) (err error) {
 }
 
 func walletImportCommand(a *app) *cobra.Command {
-	s, key, stake, second := wallet.Secret{}, "", "", false
+	s, key, stake, second, watch := wallet.Secret{}, "", "", false, false
 	c := &cobra.Command{
 		Use: "import", Short: "Make a wallet of recovery words, typed or from stdin, or of cardano-cli key files", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.walletImport(s, key, stake, second) },
+		RunE: func(*cobra.Command, []string) error { return a.walletImport(s, key, stake, second, watch) },
 	}
 	pathFlags(c, &s)
 	c.Flags().StringVar(&key, "key", "", "cardano-cli payment signing key (.skey), instead of words")
 	c.Flags().StringVar(&stake, "stake-key", "", "cardano-cli stake signing key beside --key: the address then has a stake part")
+	c.Flags().BoolVar(&watch, "watch", false, "the key files are public keys (.vkey): the wallet looks and builds transactions, and signs nothing")
 	c.Flags().BoolVar(&second, "bip39-passphrase", false, "the words have a BIP-39 passphrase: ask for it, or take the second line of stdin")
 	return c
 }
 
-func (a *app) walletImport(s wallet.Secret, key, stake string, second bool) (err error) {
-	if key == "" && stake != "" || key != "" && (second || s.Account != 0 || s.Index != 0) {
-		return usage(errors.New("--key takes --stake-key beside it, and nothing else"))
+func (a *app) walletImport(s wallet.Secret, key, stake string, second, watch bool) (err error) {
+	if key == "" && (stake != "" || watch) || key != "" && (second || s.Account != 0 || s.Index != 0) {
+		return usage(errors.New("--key takes --stake-key and --watch beside it, which need it, and nothing else"))
 	}
 	if err := a.noWallet(); err != nil {
 		return err
 	}
 	if key != "" {
-		s, err = importKeys(key, stake)
+		s, err = importKeys(key, stake, watch)
 	} else {
 		s.Mnemonic, s.Password, err = a.typedWords(second)
 	}
@@ -123,13 +124,17 @@ func (a *app) walletImport(s wallet.Secret, key, stake string, second bool) (err
 	return a.walletAddress()
 }
 
-func importKeys(key, stake string) (s wallet.Secret, err error) {
+func importKeys(key, stake string, watch bool) (s wallet.Secret, err error) {
+	payment, ending := wallet.ReadPaymentKey, ".skey"
+	if watch {
+		payment, ending = wallet.ReadPaymentVKey, ".vkey"
+	}
 	b, err := readSmall(key)
 	if err != nil {
 		return s, err
 	}
-	if s, err = wallet.ReadPaymentKey(b); err != nil {
-		return s, fail(exitWallet, fmt.Errorf("%s: %w", key, err), "--key takes a payment.skey of cardano-cli")
+	if s, err = payment(b); err != nil {
+		return s, fail(exitWallet, fmt.Errorf("%s: %w", key, err), "--key takes a payment%s of cardano-cli; --watch makes a wallet of public keys (.vkey)", ending)
 	}
 	if stake == "" {
 		return s, nil
@@ -137,11 +142,14 @@ func importKeys(key, stake string) (s wallet.Secret, err error) {
 	if b, err = readSmall(stake); err != nil {
 		return s, err
 	}
-	s, err = s.ReadStakeKey(b)
-	if err != nil {
+	read := s.ReadStakeKey
+	if watch {
+		read = s.ReadStakeVKey
+	}
+	if s, err = read(b); err != nil {
 		err = fmt.Errorf("%s: %w", stake, err)
 	}
-	return s, fail(exitWallet, err, "--stake-key takes a stake.skey of cardano-cli")
+	return s, fail(exitWallet, err, "--stake-key takes a stake%s of cardano-cli", ending)
 }
 
 // typedWords are recovery words, and their passphrase if they have one: typed without being shown, or lines of stdin.
@@ -223,7 +231,7 @@ func (a *app) exportWords(yes bool) error {
 		return err
 	}
 	if s.Mnemonic == "" {
-		return fail(exitWallet, errors.New("this wallet was imported from a key and has no words"), "tally wallet export DIR writes its key files")
+		return fail(exitWallet, errors.New("this wallet was imported from a key file and has no words"), "tally wallet export DIR writes its key files")
 	}
 	if err := a.reveals(yes, "these words"); err != nil {
 		return err

@@ -239,13 +239,16 @@ func TestWalletLive(t *testing.T) {
 	})
 
 	t.Run("signed elsewhere", func(t *testing.T) {
-		vault := filepath.Join(b.dir, "vault") // the same keys on a machine without a network
-		b.tally(t, vault, words, "import").wants(t, 0, fromAlice.String())
+		vault, watch, keys := filepath.Join(b.dir, "vault"), filepath.Join(b.dir, "watch"), filepath.Join(b.dir, "keys")
+		b.tally(t, vault, words, "import").wants(t, 0, fromAlice.String()) // the keys, on a machine without a network
+		b.tally(t, vault, "", "export", keys, "--public").wants(t, 0)
+		b.tally(t, watch, "", "import", "--watch", "--key", filepath.Join(keys, "payment.vkey"), "--stake-key", filepath.Join(keys, "stake.vkey")).wants(t, 0, fromAlice.String())
+		b.tally(t, watch, "", "send", "-y", "--to", to, "7", "NTX").wants(t, exitWallet, "its key is elsewhere", "--unsigned")
 		file, witness := filepath.Join(b.dir, "tx.unsigned"), filepath.Join(b.dir, "tx.witness")
 		his := b.at(t, toBob)
-		b.tally(t, alice, "", "send", "--to", to, "7", "NTX", "--unsigned", file).wants(t, 0, "reserved until it expires", "--witness")
-		b.tally(t, alice, "", "utxos").wants(t, 0, "send ")
-		b.tally(t, alice, "", "submit", file).wants(t, exitUsage, "nobody has signed it")
+		b.tally(t, watch, "", "send", "--to", to, "7", "NTX", "--unsigned", file).wants(t, 0, "reserved until it expires", "--witness")
+		b.tally(t, watch, "", "utxos").wants(t, 0, "send ")
+		b.tally(t, watch, "", "submit", file).wants(t, exitUsage, "nobody has signed it")
 		b.tally(t, vault, "y\n", "sign", file, "--offline", "--out", witness).wants(t, 0, "7 NTX, 1.", "to "+to, "at most 7 NTX", "Sign? [y/N]")
 		b.tally(t, bob, "", "submit", file, "--witness", witness).wants(t, 0)
 		more, err := b.at(t, toBob).Sub(his)

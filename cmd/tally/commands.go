@@ -48,6 +48,7 @@ func kinds() []kind {
 		{requester.ErrSigned, exitNotFinished, "its lots are settled or refunded: tally status JOB"},
 		{requester.ErrJobFailed, exitJobFailed, "tally logs JOB shows what the programs wrote; what was not approved comes back at the deadline"},
 		{requester.ErrRefunded, exitRefunded, "the prices came back, with the providers' penalties"},
+		{wallet.ErrWatching, exitWallet, "tally wallet send --unsigned FILE writes a transaction to be signed where the key is"},
 		{wallet.ErrNotApproved, exitWallet, "nothing was signed"},
 		{wallet.ErrStore, exitConfig, "wallet.db holds what is reserved for transactions under way: let its disk have room, and no other program hold it"},
 		{wallet.ErrSecret, exitWallet, "the passphrase comes from TALLY_WALLET_PASSPHRASE or HOME/passphrase"},
