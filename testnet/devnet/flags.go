@@ -64,7 +64,7 @@ func parse(args []string) (options, error) {
 		}
 		return nil
 	})
-	producers := fs.Int("producers", 1, "block producers: 1, or 2 that take the slots in turn, joined by a link that can be cut")
+	producers := fs.Int("producers", 1, "block producers: 1, or 2 of which one follows the other until their link is cut")
 	o.wanted.Params = map[string]string{}
 	fs.Func("param", "`NAME=VALUE` of a protocol parameter of a new chain, in place of mainnet's (repeat for more)", func(v string) error {
 		name, value, ok := strings.Cut(v, "=")

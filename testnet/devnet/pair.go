@@ -54,15 +54,17 @@ func (p *pair) run(ctx context.Context, announce func(ready) error) error {
 	}
 	defer l.Close()
 	g, within := errgroup.WithContext(ctx)
+	defer func() { // when all that could change it has ended
+		if p.sever != nil {
+			p.sever()
+		}
+	}()
 	if err := p.start(within, g); err != nil {
 		g.Go(func() error { return err })
 		return g.Wait()
 	}
 	g.Go(func() error {
-		return control.Serve(within, l, map[string]control.Command{
-			"cut":  {Do: func(ctx context.Context, _ url.Values) (any, error) { return nil, p.cut(ctx) }},
-			"heal": {Do: func(ctx context.Context, _ url.Values) (any, error) { return p.heal(ctx, within) }},
-		}, theirs, p.log)
+		return control.Serve(within, l, p.commands(within), theirs, p.log)
 	})
 	if err := announce(readyWith(p.Settings, l.Addr().String(), p.producers...)); err != nil {
 		g.Go(func() error { return err })
@@ -71,6 +73,14 @@ func (p *pair) run(ctx context.Context, announce func(ready) error) error {
 		return err
 	}
 	return nil
+}
+
+// commands are the link's; life is how long it may last.
+func (p *pair) commands(life context.Context) map[string]control.Command {
+	return map[string]control.Command{
+		"cut":  {Do: func(ctx context.Context, _ url.Values) (any, error) { return nil, p.cut(ctx) }},
+		"heal": {Do: func(ctx context.Context, _ url.Values) (any, error) { return p.heal(ctx, life) }},
+	}
 }
 
 // start starts the nodes, the leader first.

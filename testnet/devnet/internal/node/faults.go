@@ -85,7 +85,7 @@ func takeOver(ctx context.Context, n *dingo.Node, s Settings, t *tap) (*Faults, 
 	}
 	f.ledger, f.chain, f.pool, f.peers = *state, (*state).Chain(), *pool, *peers
 	f.forger.Stop() // nobody reads the schedule while it is changed
-	t.LeaderChecker = *schedule
+	t.LeaderChecker, t.level = *schedule, f.level
 	*schedule = t
 	return f, f.forger.Start(ctx)
 }
@@ -192,15 +192,18 @@ func (f *Faults) rollback(ctx context.Context, blocks uint64) (Tip, error) {
 func (f *Faults) settled(ctx context.Context) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	for {
-		c, l := f.chain.Tip().Point, f.ledger.Tip().Point
-		if c.Slot == l.Slot && bytes.Equal(c.Hash, l.Hash) {
-			return nil
-		}
+	for !f.level() {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the ledger: %w", context.Cause(ctx))
 		case <-tick.C:
 		}
 	}
+	return nil
+}
+
+// level says whether the ledger is where the chain is.
+func (f *Faults) level() bool {
+	c, l := f.chain.Tip().Point, f.ledger.Tip().Point
+	return c.Slot == l.Slot && bytes.Equal(c.Hash, l.Hash)
 }
