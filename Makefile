@@ -65,6 +65,18 @@ kernels-arm64: prerequisites ## the collective's arithmetic as arm64, under emul
 contracts: ## rebuild the contracts with Aiken and fail on a difference from the committed blueprint
 	@plutus/build.sh --check
 
+.PHONY: attacks
+attacks: build ## every attack on the contracts, on a hardened node; writes docs/reference/attacks.md
+	cd plutus && TALLY_BIN=$(CURDIR)/bin ATTACKS_DOC=../docs/reference/attacks.md $(GO) test -count=1 -timeout 60m -tags onnode -run TestAttacksOnNode
+
+.PHONY: fuzz-contracts
+fuzz-contracts: prerequisites ## MUTANTS (default 100000) of valid transactions, judged by contracts, ledger and a model
+	cd plutus && $(GO) test -count=1 -timeout 60m -tags fuzzcontracts -run TestMutants
+
+.PHONY: mutants-contracts
+mutants-contracts: prerequisites contracts ## take each check of the contracts out in turn; prints survivors: none
+	cd plutus && AIKEN=$$(PATH=$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin command -v aiken) $(GO) test -count=1 -timeout 60m -tags mutants -run TestSourceMutants
+
 .PHONY: fmt
 fmt: ## format Go (gofumpt) and Aiken
 	@$(GOFILES) | xargs $(TOOL) gofumpt -w
@@ -79,6 +91,10 @@ lint: cross ## vet, staticcheck, gofumpt, and a build for other systems
 .PHONY: bench-loop
 bench-loop: setup build ## time the whole loop against plain torch + Gloo; writes bench/loop.json
 	@bin/tally demo bench --out bench/loop.json
+
+.PHONY: bench-settlement
+bench-settlement: build ## what every transition costs, the largest ones submitted to a node; writes bench/settlement.json
+	cd plutus && TALLY_BIN=$(CURDIR)/bin SETTLEMENT_OUT=../bench/settlement.json $(GO) test -count=1 -timeout 60m -tags onnode -run TestSettlementOnNode
 
 .PHONY: cross
 cross: ## tally builds for requesters' laptops: macOS and Windows, without cgo

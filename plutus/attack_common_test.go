@@ -42,7 +42,7 @@ func everywhere(kind string) []attack {
 			d.Scripts = append(d.Scripts, s)
 		}},
 		{"a range longer than allowed", "tx.range", func(w *world, d *chain.Draft) {
-			d.From = d.Until - w.longest() - 1
+			d.Until = d.From + w.longest() + 1
 		}},
 		{"another script's output is spent too", beside, func(w *world, d *chain.Draft) {
 			u, s := otherScript(0xee)

@@ -31,7 +31,7 @@ func commitAttacks() attacks {
 			l := Lot{State: Committed, Provider: w.addresses[1], Root: [32]byte{9}, ClaimAt: ClaimAt(w.terms, d.Until, w.clock)}
 			d.Outputs[0].Datum, _ = l.datum()
 		}},
-		{"no lot among the outputs", "commit.lovelace", func(_ *world, d *chain.Draft) { d.Outputs = nil }},
+		{"no lot among the outputs", "commit.lot", output(0, func(o *chain.Output) { *o = chain.Output{Address: o.Address, Value: chain.Coins(o.Value.Coin)} })},
 		{"committed before", "commit.token", func(w *world, d *chain.Draft) {
 			d.Inputs[0].UTxO = w.lotIn(1, 0, Committed, w.terms)
 			w.give(d, w.Token(w.job, Open))
@@ -76,7 +76,7 @@ func approveAttacks() attacks {
 		attack{"a datum on a payout", "approve.payout", output(0, func(o *chain.Output) { o.Datum = raw(integer(0)) })},
 		attack{"a script on a payout", "approve.payout", output(0, func(o *chain.Output) { o.Script = chaintest.Accepts(1) })},
 		attack{"another asset in a payout", "approve.payout", func(w *world, d *chain.Draft) {
-			x := chain.AssetID{Policy: chain.HashScript(chaintest.Accepts(5)), Name: "dust"}
+			x := chain.AssetID{Policy: chain.HashScript(chaintest.Accepts(dustScript)), Name: "dust"}
 			w.give(d, x)
 			d.Outputs[0].Value = d.Outputs[0].Value.With(x, 1)
 		}},
@@ -101,7 +101,7 @@ func claimAttacks() attacks {
 	return attacks{(*world).claim, func(w *world) chaintest.Actor { return w.providers[0] }, append(settling("claim"),
 		attack{"nobody's signature", "claim.signer", nobodySigns},
 		attack{"the requester's signature", "claim.signer", func(w *world, d *chain.Draft) { d.Signers = []chain.KeyHash{w.requester.Hash} }},
-		attack{"a slot too early", "claim.time", func(w *world, d *chain.Draft) { d.From, d.Until = w.moments.claim-1, w.moments.claim+100 }},
+		attack{"a slot too early", "claim.time", func(w *world, d *chain.Draft) { d.From, d.Until = w.moments.claim-1, w.moments.claim+500 }},
 		attack{"one NTX short", "claim.payout", output(0, more(-1))},
 		attack{"one NTX more", "claim.payout", output(0, more(1))},
 		attack{"one lot's payout for three", "claim.payout", func(w *world, d *chain.Draft) { d.Outputs[0] = w.payout(w.addresses[0], ada*3, price+bond) }},
@@ -146,11 +146,11 @@ func refundAttacks() attacks {
 		attack{"one payout for two lots", "refund.provider", func(_ *world, d *chain.Draft) { d.Outputs = append(d.Outputs[:1], d.Outputs[2:]...) }},
 		attack{"the price of one lot kept", "refund.requester", output(0, more(-price))},
 		attack{"a committed lot", "refund.token", func(w *world, d *chain.Draft) {
-			d.Inputs[1].UTxO = w.lotIn(2, 1, Committed, w.terms)
+			d.Inputs[2].UTxO = w.lotIn(3, 2, Committed, w.terms)
 			w.balanceTokens(d)
 		}},
 		attack{"a lot of a sibling job", "refund.token", func(w *world, d *chain.Draft) {
-			d.Inputs[1].UTxO = w.lotIn(2, 1, Open, w.otherJob(1))
+			d.Inputs[2].UTxO = w.lotIn(3, 2, Open, w.otherJob(1))
 			w.balanceTokens(d)
 		}},
 		attack{"other terms with an earlier deadline", "refund.token", func(w *world, d *chain.Draft) {
@@ -220,12 +220,14 @@ func settling(kind string) []attack {
 			d.Mint[0].Assets = map[string]int64{w.Token(w.otherID(), Open).Name: -1}
 		}},
 		{"a look-alike in the place of a lot", "items.token", func(w *world, d *chain.Draft) {
-			d.Inputs[0].UTxO = w.fake(1, 0, Open, false)
+			last := len(d.Inputs) - 1
+			d.Inputs[last].UTxO = w.fake(byte(last+1), last, Open, false)
 			w.balanceTokens(d)
 		}},
 		{"a look-alike without a datum in the place of a lot", "items.datum", func(w *world, d *chain.Draft) {
-			d.Inputs[0].UTxO = w.fake(1, 0, Open, false)
-			d.Inputs[0].Datum = nil
+			last := len(d.Inputs) - 1
+			d.Inputs[last].UTxO = w.fake(byte(last+1), last, Open, false)
+			d.Inputs[last].Datum = nil
 			w.balanceTokens(d)
 		}},
 		{"one lot more, unpaid", unpaid, func(w *world, d *chain.Draft) {

@@ -95,7 +95,7 @@ func openAttacks() attacks {
 			d.Outputs[0].Value = d.Outputs[0].Value.With(x, 1)
 		}},
 		{"another asset in a lot", "open.lot", func(w *world, d *chain.Draft) {
-			x := chain.AssetID{Policy: chain.HashScript(chaintest.Accepts(5)), Name: "dust"}
+			x := chain.AssetID{Policy: chain.HashScript(chaintest.Accepts(dustScript)), Name: "dust"}
 			w.give(d, x)
 			d.Outputs[0].Value = d.Outputs[0].Value.With(x, 1)
 		}},

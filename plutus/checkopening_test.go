@@ -109,15 +109,21 @@ func TestChecklistLetsAnHonestOpeningPass(t *testing.T) {
 	}
 }
 
-// TestChecklist breaks each line of the checklist, and that line alone.
-func TestChecklist(t *testing.T) {
-	item := func(v any) cbor.RawMessage {
-		b, err := cbor.Marshal(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
+// unsafeOpening breaks one line of the checklist, and that line alone.
+type unsafeOpening struct {
+	name, want string
+	do         func(*request)
+}
+
+func item(v any) cbor.RawMessage {
+	b, err := cbor.Marshal(v)
+	if err != nil {
+		panic(err)
 	}
+	return b
+}
+
+func unsafeOpenings() []unsafeOpening {
 	field := func(k uint64, v any) func(*request) {
 		return func(r *request) { r.patch = func(b map[uint64]cbor.RawMessage) { b[k] = item(v) } }
 	}
@@ -125,10 +131,7 @@ func TestChecklist(t *testing.T) {
 	stranger := chaintest.NewActor("stranger")
 	lot, change := 1, 4 // my lot and my change among the outputs
 
-	for _, c := range []struct {
-		name, want string
-		do         func(*request)
-	}{
+	return []unsafeOpening{
 		{"a certificate", "certificates", field(4, cbor.Tag{Number: 258, Content: []any{[]any{0, []any{0, make([]byte, 28)}}}})},
 		{"a withdrawal", "withdrawals", field(5, map[string]uint64{})},
 		{"a vote", "votes", field(19, map[uint64]uint64{})},
@@ -206,7 +209,11 @@ func TestChecklist(t *testing.T) {
 		{"valid after the reservation's end", "range", func(r *request) { r.mine.Until-- }},
 		{"no end of validity", "range", func(r *request) { r.patch = func(b map[uint64]cbor.RawMessage) { delete(b, 3) } }},
 		{"no start of validity", "range", func(r *request) { r.patch = func(b map[uint64]cbor.RawMessage) { delete(b, 8) } }},
-	} {
+	}
+}
+
+func TestChecklist(t *testing.T) {
+	for _, c := range unsafeOpenings() {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRequest(t)
 			c.do(r)

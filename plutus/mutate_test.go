@@ -86,7 +86,7 @@ func (w *world) fake(n byte, i int, s State, foreign bool) chain.UTxO {
 	}
 	v := chain.Coins(3_000_000).With(ntx, 1_000_000)
 	if foreign {
-		v = v.With(chain.AssetID{Policy: chain.HashScript(chaintest.Accepts(5)), Name: w.Token(w.job, s).Name}, 1)
+		v = v.With(chain.AssetID{Policy: chain.HashScript(chaintest.Accepts(dustScript)), Name: w.Token(w.job, s).Name}, 1)
 	}
 	return chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID{n}}, Output: chain.Output{Address: w.Address, Value: v, Datum: d}}
 }

@@ -52,10 +52,13 @@ const (
 	workFrom = 5000
 )
 
-// ntx stands for NTX. Anybody can mint it, so that a test on a node can.
+// ntx stands for NTX. Anybody can mint it and dust, so that a test on a node can.
 var ntx = chain.AssetID{Policy: chain.HashScript(chaintest.Accepts(ntxScript)), Name: "tNTX"}
 
-const ntxScript = 77
+const (
+	ntxScript  = 77
+	dustScript = 5
+)
 
 func at(s chain.Slot) chain.Time { return chaintest.Clock().SlotToTime(s) }
 

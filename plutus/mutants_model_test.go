@@ -1,0 +1,270 @@
+//go:build fuzzcontracts
+
+package plutus
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/chaintest"
+)
+
+// deal is what the model of the protocol judges: a transaction that the ledger takes. The model knows nothing of how
+// the contracts check: it knows who signed, what went in, what came out, and what was agreed.
+type deal struct {
+	*world
+	terms    map[JobID]Terms // of every job that has lots
+	body     chain.TxBody
+	resolved map[chain.OutRef]chain.UTxO
+	action   []byte // the policy's redeemer
+	signed   []chain.KeyHash
+}
+
+// errHarm is a transaction that moves value or rights which are not the signers' to move.
+var errHarm = errors.New("harm")
+
+func harm(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", errHarm, fmt.Sprintf(format, args...))
+}
+
+// due is what a party gets in plain outputs when lots end: at least.
+type due map[chain.Address]chain.Value
+
+func (d due) add(a chain.Address, v chain.Value) {
+	sum, err := d[a].Add(v)
+	if err != nil {
+		panic(err)
+	}
+	d[a] = sum
+}
+
+// judge says whether a transaction that the contracts accept does harm.
+func (d *deal) judge() error {
+	b := d.body
+	if b.HasCertificates || b.HasWithdrawals || b.HasVotes || b.HasProposals {
+		return harm("something beside the transition")
+	}
+	if b.Until == 0 || b.From == 0 || uint64(d.at(b.Until)-d.at(b.From)) > d.Params.MaxRangeMS {
+		return harm("valid from slot %d until %d", b.From, b.Until)
+	}
+	for id := range b.Mint {
+		if id.Policy != d.Policy {
+			return harm("another policy mints")
+		}
+	}
+	before, err := d.spent()
+	if err != nil {
+		return err
+	}
+	after, err := d.made()
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(before) == 0:
+		return d.opens(after)
+	case len(after) > 0:
+		return d.commits(before, after)
+	}
+	return d.ends(before)
+}
+
+// spent are the lots among the inputs. No other script's output may be spent beside them.
+func (d *deal) spent() (lots []Lot, err error) {
+	for _, ref := range d.body.Inputs {
+		u := d.resolved[ref]
+		if _, script := u.Address.Script(); !script {
+			continue
+		}
+		l, err := d.ReadLot(u, d.terms[d.jobOf(u)].BondBps)
+		if err != nil {
+			return nil, harm("a script's output is spent that is no lot: %v", err)
+		}
+		lots = append(lots, l)
+	}
+	return lots, nil
+}
+
+// made are the lots among the outputs. A lot token is nowhere else.
+func (d *deal) made() (lots []Lot, err error) {
+	terms := d.terms
+	if a, err := DecodeAction(d.action, d.Network); err == nil && a.Kind == KindOpen {
+		id, _ := a.Terms.JobID()
+		terms = map[JobID]Terms{id: a.Terms}
+	}
+	for _, u := range d.body.Outputs {
+		if !d.hasToken(u.Value) {
+			continue
+		}
+		t, known := terms[d.jobOf(u)]
+		if !known {
+			return nil, harm("a token of an unknown job")
+		}
+		l, err := d.ReadLot(u, t.BondBps)
+		if err != nil {
+			return nil, harm("a token in what is no lot: %v", err)
+		}
+		if l.BondUNTX != BondOf(l.PriceUNTX, t.BondBps) {
+			return nil, harm("a lot with a bond of %d for %d", l.BondUNTX, l.PriceUNTX)
+		}
+		lots = append(lots, l)
+	}
+	return lots, nil
+}
+
+// jobOf is the job in the name of an output's lot token.
+func (d *deal) jobOf(u chain.UTxO) (id JobID) {
+	for a := range u.Value.Assets {
+		if a.Policy == d.Policy {
+			copy(id[:], a.Name)
+		}
+	}
+	return id
+}
+
+// opens: everything agreed is within the network's limits, and there is one open lot for each provider.
+func (d *deal) opens(lots []Lot) error {
+	if len(lots) == 0 {
+		return harm("tokens without lots")
+	}
+	a, err := DecodeAction(d.action, d.Network)
+	if err != nil || a.Kind != KindOpen {
+		return harm("lots out of nothing")
+	}
+	t, p, until := a.Terms, d.Params, d.at(d.body.Until)
+	switch {
+	case !slices.Contains(d.body.Inputs, t.Seed):
+		return harm("the seed is not spent")
+	case until >= t.DeclineBy, t.DeclineBy > t.CommitBy, uint64(t.CommitBy-until) > p.MaxHorizonMS:
+		return harm("decline by %d, commit by %d, valid until %d", t.DeclineBy, t.CommitBy, until)
+	case t.ReviewMS < p.MinReviewMS, t.ReviewMS > p.MaxReviewMS:
+		return harm("a review of %d ms", t.ReviewMS)
+	case t.LotLovelace < p.MinLotLovelace, t.PenaltyBps > t.BondBps, t.BondBps > wholeBps:
+		return harm("%d lovelace, penalty %d, bond %d", t.LotLovelace, t.PenaltyBps, t.BondBps)
+	}
+	seen := map[chain.KeyHash]bool{}
+	for _, l := range lots {
+		k, _ := l.Provider.Key()
+		if l.State != Open || l.Lovelace < t.LotLovelace || seen[k] || !isParty(l.Provider) {
+			return harm("lot in state %d with %d lovelace, its provider known %v", l.State, l.Lovelace, seen[k])
+		}
+		seen[k] = true
+	}
+	return nil
+}
+
+// commits: one lot, its provider's will, in time, the same lot but for root and time of claim.
+func (d *deal) commits(before, after []Lot) error {
+	if len(before) != 1 || len(after) != 1 {
+		return harm("%d lots become %d", len(before), len(after))
+	}
+	x, y := before[0], after[0]
+	t := d.terms[x.Job]
+	until := d.at(d.body.Until)
+	switch {
+	case !d.has(x.Provider):
+		return harm("the provider does not sign")
+	case until > t.CommitBy:
+		return harm("too late")
+	case x.State != Open, y.State != Committed, x.Job != y.Job, x.Provider != y.Provider:
+		return harm("another lot")
+	case x.PriceUNTX != y.PriceUNTX, x.BondUNTX != y.BondUNTX, y.Lovelace < x.Lovelace:
+		return harm("value leaves the lot")
+	case y.ClaimAt != until+chain.Time(t.ReviewMS):
+		return harm("claim at %d", y.ClaimAt)
+	}
+	return nil
+}
+
+// ends: there is a way to end all these lots that the signers and the time allow, and in which everybody who has not
+// signed gets what is due.
+func (d *deal) ends(lots []Lot) error {
+	var why []error
+	for _, way := range []struct {
+		name string
+		due  func(Lot, Terms, due) bool // false: not allowed
+	}{
+		{"approve", func(l Lot, t Terms, g due) bool {
+			g.add(l.Provider, chain.Coins(l.Lovelace).With(ntx, l.PriceUNTX+l.BondUNTX))
+			return d.has(t.Requester)
+		}},
+		{"claim", func(l Lot, _ Terms, g due) bool {
+			g.add(l.Provider, chain.Coins(l.Lovelace).With(ntx, l.PriceUNTX+l.BondUNTX))
+			return l.State == Committed && d.has(l.Provider) && d.at(d.body.From) >= l.ClaimAt
+		}},
+		{"refund", func(l Lot, t Terms, g due) bool {
+			p := PenaltyOf(l.PriceUNTX, t.PenaltyBps)
+			g.add(t.Requester, chain.Value{}.With(ntx, l.PriceUNTX+p))
+			g.add(l.Provider, chain.Coins(l.Lovelace).With(ntx, l.BondUNTX-p))
+			return l.State == Open && d.at(d.body.From) >= t.CommitBy
+		}},
+		{"decline", func(l Lot, t Terms, g due) bool {
+			g.add(t.Requester, chain.Value{}.With(ntx, l.PriceUNTX))
+			g.add(l.Provider, chain.Coins(l.Lovelace).With(ntx, l.BondUNTX))
+			return l.State == Open && d.has(l.Provider) && d.at(d.body.Until) <= t.DeclineBy
+		}},
+	} {
+		g, allowed := due{}, true
+		for _, l := range lots {
+			t, known := d.terms[l.Job]
+			allowed = allowed && known && way.due(l, t, g)
+		}
+		if !allowed {
+			continue
+		}
+		err := d.pays(g)
+		if err == nil {
+			return nil
+		}
+		why = append(why, fmt.Errorf("%s: %w", way.name, err))
+	}
+	if why == nil {
+		return harm("nobody who signed may end these lots now")
+	}
+	return errors.Join(why...)
+}
+
+// pays: whoever has not signed the whole transaction gets what is due, where nothing binds it.
+func (d *deal) pays(g due) error {
+	for a, v := range g {
+		if d.has(a) {
+			continue
+		}
+		got := chain.Value{}
+		for _, u := range d.body.Outputs {
+			if u.Address == a && u.Datum == nil && u.Script == nil {
+				sum, err := got.Add(u.Value)
+				if err != nil {
+					return err
+				}
+				got = sum
+			}
+		}
+		if !got.Covers(v) {
+			return harm("%s gets %v and is due %v", a, got, v)
+		}
+	}
+	return nil
+}
+
+// has says whether the payment key of an address has signed.
+func (d *deal) has(a chain.Address) bool {
+	k, ok := a.Key()
+	return ok && slices.Contains(d.signed, k)
+}
+
+// ledgerTakes holds a transaction against the ledger's rules, with everybody's signature that it asks for.
+func (w *world) ledgerTakes(tx *chain.Tx, from chain.Slot) error {
+	for _, k := range tx.Needed() {
+		i := slices.IndexFunc(w.everyone(), func(a chaintest.Actor) bool { return a.Hash == k })
+		if i < 0 {
+			return fmt.Errorf("nobody has key %s", k)
+		}
+		if err := w.everyone()[i].Sign(tx); err != nil {
+			return err
+		}
+	}
+	return chain.Check(tx, tx.Resolved(), w.ledger, w.clock, w.Network, from)
+}

@@ -1,0 +1,306 @@
+//go:build onnode
+
+package plutus
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"text/tabwriter"
+
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/chaintest"
+	"github.com/tallycompute/tally/chain/node"
+	"github.com/tallycompute/tally/testnet/measure"
+)
+
+// cost is one transaction of some lots. Amounts are lovelace, gained or lost by one party.
+type cost struct {
+	transition, addresses string
+	lots                  int
+	units                 chain.ExUnits
+	bytes                 int
+	fee                   chain.Lovelace
+	requester, provider   int64 // one of the providers
+	submitter             int64 // if it is another
+}
+
+// crowd is a world of many providers, some with stake keys.
+type crowd struct {
+	*world
+	references []chain.UTxO
+	base       bool
+	split      bool // bond inputs hold exactly what goes into the lots
+}
+
+func newCrowd(t *testing.T, n int, base, split bool) *crowd {
+	t.Helper()
+	w := newWorld(t, silentBlueprint)
+	refs := w.published(t)
+	c := &crowd{world: w, references: refs, base: base, split: split}
+	c.gather(n)
+	return c
+}
+
+// gather makes n providers.
+func (c *crowd) gather(n int) {
+	c.providers, c.addresses = nil, nil
+	for i := range n {
+		c.providers = append(c.providers, chaintest.NewActor(fmt.Sprint("provider of many ", i)))
+	}
+	slices.SortFunc(c.providers, func(a, b chaintest.Actor) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
+	for i, p := range c.providers {
+		a := p.Address
+		if c.base {
+			a = chain.Base(c.Network, p.Hash, chaintest.NewActor(fmt.Sprint("stake of many ", i)).Hash)
+		}
+		c.addresses = append(c.addresses, a)
+	}
+}
+
+func (c *crowd) frame(from chain.Slot) Frame {
+	f := c.world.frame(from)
+	f.References = c.references
+	return f
+}
+
+// parts are the providers' parts. What is split beforehand has no change.
+func (c *crowd) parts(n int) (ps []Part) {
+	for i, p := range c.providers[:n] {
+		v := chain.Coins(7_000_000).With(ntx, bond+1_000_000)
+		if c.split {
+			v = chain.Coins(ada).With(ntx, bond)
+		}
+		in := p.Coin(50, v)
+		in.Address = c.addresses[i]
+		ps = append(ps, Part{Provider: c.addresses[i], PriceUNTX: price, BondInput: in, BondChange: c.addresses[i]})
+	}
+	return ps
+}
+
+// transitions are drafts of n lots, each with who submits it.
+func (c *crowd) transitions(t *testing.T) []struct {
+	name  string
+	payer chaintest.Actor
+	most  int // 0: as many as fit
+	draft func(n int) (chain.Draft, error)
+} {
+	lots := func(n int) (ls []Lot) {
+		for i := range n {
+			ls = append(ls, c.lot(t, byte(i), i, Open))
+		}
+		return ls
+	}
+	return []struct {
+		name  string
+		payer chaintest.Actor
+		most  int
+		draft func(n int) (chain.Draft, error)
+	}{
+		{"open", c.requester, 0, func(n int) (chain.Draft, error) {
+			return c.Open(c.terms, c.parts(n), c.seed(), c.frame(c.moments.open))
+		}},
+		{"commit", c.providers[0], 1, func(int) (chain.Draft, error) {
+			f := c.frame(c.work)
+			return c.Commit(c.lot(t, 1, 0, Open), c.terms, [32]byte{9}, ClaimAt(c.terms, f.Until, c.clock), f)
+		}},
+		{"settle", c.requester, 0, func(n int) (chain.Draft, error) { return c.Approve(lots(n), c.terms, c.frame(c.work)) }},
+		{"claim", c.providers[0], 0, func(n int) (chain.Draft, error) { return c.Claim(c.claims(t, n), c.frame(c.moments.claim)) }},
+		{"refund", c.stranger, 0, func(n int) (chain.Draft, error) { return c.Refund(lots(n), c.terms, c.frame(c.moments.refund)) }},
+		{"decline", c.providers[0], 1, func(int) (chain.Draft, error) {
+			return c.Decline(c.lot(t, 1, 0, Open), c.terms, c.frame(c.moments.open))
+		}},
+	}
+}
+
+// errTooMany is a transition of more lots than one transaction holds.
+var errTooMany = errors.New("too many lots")
+
+// cost builds and checks a transaction, under mainnet's parameters.
+func (c *crowd) cost(t *testing.T, name string, n int, d chain.Draft, payer chaintest.Actor) (x cost, err error) {
+	t.Helper()
+	tx, err := c.submit(d, payer)
+	if errors.Is(err, chain.ErrLedgerRule) {
+		return x, errTooMany
+	}
+	if err != nil {
+		t.Fatal(name, n, c.Explain(err))
+	}
+	body, err := tx.Inspect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x = cost{transition: name, addresses: "enterprise", lots: n, units: tx.Units(), bytes: len(tx.Bytes()), fee: body.Fee}
+	if c.base {
+		x.addresses = "base"
+	}
+	gain := func(of ...chain.Address) (sum int64) {
+		for _, u := range body.Outputs {
+			if slices.Contains(of, u.Address) {
+				sum += int64(u.Value.Coin)
+			}
+		}
+		for _, u := range tx.Resolved() {
+			if slices.Contains(of, u.Address) && slices.Contains(body.Inputs, u.Ref) {
+				sum -= int64(u.Value.Coin)
+			}
+		}
+		return sum
+	}
+	x.requester, x.provider = gain(c.requester.Address), gain(c.addresses[0], c.providers[0].Address)
+	if payer.Hash == c.stranger.Hash {
+		x.submitter = gain(c.stranger.Address)
+	}
+	return x, nil
+}
+
+// costs measures a transition at the sizes of interest and at the largest that fits.
+func (c *crowd) costs(t *testing.T) (all []cost) {
+	t.Helper()
+	for _, tr := range c.transitions(t) {
+		try := func(n int) (cost, error) {
+			d, err := tr.draft(n)
+			if err != nil {
+				t.Fatal(tr.name, n, err)
+			}
+			return c.cost(t, tr.name, n, d, tr.payer)
+		}
+		for _, n := range []int{1, 10, 60, 100, 150} {
+			if tr.most > 0 && n > tr.most {
+				break
+			}
+			x, err := try(n)
+			if err != nil {
+				break
+			}
+			all = append(all, x)
+		}
+		if tr.most > 0 {
+			continue
+		}
+		low, high := all[len(all)-1], len(c.providers)+1 // low fits, high does not
+		for low.lots+1 < high {
+			n := (low.lots + high) / 2
+			if x, err := try(n); err == nil {
+				low = x
+			} else {
+				high = n
+			}
+		}
+		if low.lots == len(c.providers) {
+			t.Fatalf("%s: more than %d lots fit", tr.name, low.lots)
+		}
+		all = append(all, low)
+	}
+	return all
+}
+
+// Where the anchors' figures are from.
+const (
+	subbit = "Subbit (github.com/kompact-io/subbit-xyz), its validators evaluated under mainnet's parameters when these contracts were designed; not measured again by this run"
+	masumi = "Masumi payment v2 (github.com/masumi-network/masumi-payment-service), its validators evaluated under mainnet's parameters when these contracts were designed; not measured again by this run"
+)
+
+// MeasureSettlement measures every transition, submits the largest of each to a node, and writes the file that
+// SETTLEMENT_OUT names.
+func MeasureSettlement(t *testing.T, n *node.Node, bank chaintest.Actor) {
+	const enough = 220
+	var all []cost
+	for _, base := range []bool{false, true} {
+		all = append(all, newCrowd(t, enough, base, true).costs(t)...)
+	}
+	change := newCrowd(t, enough, false, false).costs(t)
+	table(all)
+	most := func(of []cost, transition, addresses string) (best cost) {
+		for _, x := range of {
+			if x.transition == transition && x.addresses == addresses && x.lots >= best.lots {
+				best = x
+			}
+		}
+		return best
+	}
+	f := newField(t, n, bank)
+	submitted := f.settle(t, most(all, "open", "enterprise").lots, most(all, "claim", "enterprise").lots)
+
+	var ms []measure.Measure
+	add := func(name string, v float64, unit string) *measure.Measure {
+		ms = append(ms, measure.Measure{Name: name, Value: v, Unit: unit})
+		return &ms[len(ms)-1]
+	}
+	rate := func(m *measure.Measure, anchor float64, source string) { *m = m.AgainstRate(anchor, source) }
+	less := func(m *measure.Measure, anchor float64, source string) { *m = m.AgainstTime(anchor, source) }
+	for _, a := range []string{"enterprise", "base"} {
+		suffix := map[string]string{"base": "/base"}[a]
+		rate(add("per_tx/settle"+suffix, float64(most(all, "settle", a).lots), "lots"), 36, subbit)
+		rate(add("per_tx/claim"+suffix, float64(most(all, "claim", a).lots), "lots"), 36, subbit)
+		add("per_tx/open"+suffix, float64(most(all, "open", a).lots), "lots")
+		add("per_tx/refund"+suffix, float64(most(all, "refund", a).lots), "lots")
+	}
+	add("per_tx/open/change", float64(most(change, "open", "enterprise").lots), "lots")
+	for _, name := range []string{"settle", "claim", "open", "refund"} {
+		x := most(all, name, "enterprise")
+		add("fee_ada_each/"+name, float64(x.fee)/float64(x.lots)/1e6, "ADA")
+	}
+	for _, x := range submitted {
+		add("submitted/"+x.transition, float64(x.lots), "lots")
+	}
+	w := newWorld(t, silentBlueprint)
+	held := func(i int) float64 { return float64(w.ledger.MinCoin(w.lotIn(1, i, Committed, w.terms).Output)) / 1e6 }
+	less(add("locked_ada_per_lot", held(0), "ADA"), 1.95, subbit)
+	less(add("locked_ada_per_lot/base", held(1), "ADA"), 1.95, subbit)
+	least, err := w.LotLovelace(w.ledger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add("locked_ada_per_lot/as_agreed", float64(least)/1e6, "ADA")
+	add("script_bytes/settlement", float64(len(w.PolicyScript)), "bytes")
+	less(add("script_bytes/total", float64(len(w.PolicyScript)+len(w.StubScript)), "bytes"), 9892, masumi)
+	first, next := claimMem(all)
+	less(add("claim_mem/first", first, "mem"), 267_482, subbit)
+	less(add("claim_mem/next", next, "mem"), 256_000, subbit)
+	for _, x := range all {
+		name := fmt.Sprintf("costs/%s/%s/%d/", x.transition, x.addresses, x.lots)
+		add(name+"mem", float64(x.units.Mem), "mem")
+		add(name+"cpu", float64(x.units.Steps), "steps")
+		add(name+"bytes", float64(x.bytes), "bytes")
+		add(name+"fee", float64(x.fee)/1e6, "ADA")
+		add(name+"requester", float64(x.requester)/1e6, "ADA")
+		add(name+"provider", float64(x.provider)/1e6, "ADA")
+	}
+	head := slices.DeleteFunc(slices.Clone(ms), func(m measure.Measure) bool { return len(m.Name) > 5 && m.Name[:6] == "costs/" })
+	if err := measure.Table(os.Stdout, head); err != nil {
+		t.Fatal(err)
+	}
+	if out := os.Getenv("SETTLEMENT_OUT"); out != "" {
+		if err := measure.Write(out, ms); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// claimMem is the memory of a lone claim, and of one more among ten.
+func claimMem(all []cost) (first, next float64) {
+	for _, x := range all {
+		switch {
+		case x.transition != "claim" || x.addresses != "enterprise":
+		case x.lots == 1:
+			first = float64(x.units.Mem)
+		case x.lots == 10:
+			next = (float64(x.units.Mem) - first) / 9
+		}
+	}
+	return first, next
+}
+
+func table(all []cost) {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "TRANSITION\tADDRESSES\tLOTS\tMEM\tCPU\tBYTES\tFEE ADA\tEACH\tREQUESTER ADA\tA PROVIDER ADA\tSUBMITTER ADA\t")
+	for _, x := range all {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%.6f\t%.6f\t%+.6f\t%+.6f\t%+.6f\t\n", x.transition, x.addresses, x.lots, x.units.Mem, x.units.Steps,
+			x.bytes, float64(x.fee)/1e6, float64(x.fee)/1e6/float64(x.lots), float64(x.requester)/1e6, float64(x.provider)/1e6, float64(x.submitter)/1e6)
+	}
+	w.Flush()
+}
