@@ -33,7 +33,7 @@ func (r *Reservations) Coins(ctx context.Context, all []chain.UTxO) (coins, coll
 	})
 	for i, u := range coins {
 		if isCollateral(u) {
-			return slices.Delete(slices.Clone(coins), i, i+1), coins[i : i+1], nil
+			return slices.Delete(slices.Clone(coins), i, i+1), coins[i : i+1 : i+1], nil
 		}
 	}
 	return coins, nil, nil
@@ -44,13 +44,26 @@ func isCollateral(u chain.UTxO) bool {
 	return key && len(u.Value.Assets) == 0 && u.Script == nil && u.Value.Coin >= CollateralLovelace
 }
 
-// CollateralDraft is a payment of the wallet to itself after which one output can be kept as collateral while others
-// pay; false if all holds such outputs already.
-func (w *Wallet) CollateralDraft(all []chain.UTxO, from, until chain.Slot) (chain.Draft, bool) {
-	if len(all) > 1 && slices.ContainsFunc(all, isCollateral) {
+// spare is what an output must hold beside what is taken of it for collateral: its change, and the fee.
+const spare chain.Lovelace = 2_000_000
+
+// CollateralDraft is a payment of the wallet to itself, out of its largest output, after which one output can be kept
+// as collateral while others pay; false if free has such outputs already, or none large enough to make one of.
+func (w *Wallet) CollateralDraft(free []chain.UTxO, from, until chain.Slot) (chain.Draft, bool) {
+	if len(free) > 1 && slices.ContainsFunc(free, isCollateral) {
 		return chain.Draft{}, false
 	}
+	own := slices.DeleteFunc(slices.Clone(free), func(u chain.UTxO) bool {
+		return u.Address != w.address || u.Datum != nil || u.Script != nil || u.Value.Coin < CollateralLovelace+spare
+	})
+	if len(own) == 0 {
+		return chain.Draft{}, false
+	}
+	largest := slices.MaxFunc(own, func(a, b chain.UTxO) int {
+		return cmp.Or(cmp.Compare(a.Value.Coin, b.Value.Coin), a.Ref.Compare(b.Ref))
+	})
 	return chain.Draft{
+		Inputs:  []chain.Input{{UTxO: largest}},
 		Outputs: []chain.Output{{Address: w.address, Value: chain.Coins(CollateralLovelace)}},
 		From:    from, Until: until,
 	}, true

@@ -119,8 +119,28 @@ func TestCoins(t *testing.T) {
 	if _, need := w.CollateralDraft(all, 1, 9); need {
 		t.Error("a wallet with collateral wants more")
 	}
-	if d, need := w.CollateralDraft(all[:1], 1, 9); !need || d.Outputs[0].Address != w.Address() || d.Until != 9 {
-		t.Errorf("a wallet of one output: %v %v", d, need)
+	for name, free := range map[string][]chain.UTxO{"one output": all[:1], "outputs with tokens": {all[2], coin(w, 7, chain.Coins(60_000_000).With(token, 9))}} {
+		d, need := w.CollateralDraft(free, 1, 9)
+		if !need {
+			t.Errorf("%s: no collateral is made", name)
+			continue
+		}
+		tx, err := chain.Balance(d, nil, w.Address(), nil, chaintest.Params(), chaintest.Clock(), w.Network())
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := tx.Inspect()
+		if err != nil || len(body.Inputs) != 1 || len(body.Outputs) != 2 || !isCollateral(body.Outputs[0]) || body.Outputs[1].Address != w.Address() {
+			t.Errorf("%s: %+v %v", name, body, err)
+		}
+		if _, again := w.CollateralDraft(body.Outputs, 1, 9); again {
+			t.Errorf("%s: and again", name)
+		}
+	}
+	for name, free := range map[string][]chain.UTxO{"nothing": nil, "too little": {coin(w, 8, chain.Coins(6_900_000).With(token, 9))}} {
+		if d, need := w.CollateralDraft(free, 1, 9); need {
+			t.Errorf("%s: %v", name, d)
+		}
 	}
 	if coins, coll, err := r.Coins(ctx, all[2:4]); err != nil || coll != nil || len(coins) != 2 {
 		t.Errorf("no collateral: %v %v %v", coins, coll, err)

@@ -303,10 +303,18 @@ func TestWalletLive(t *testing.T) {
 		if err != nil || len(us) > 3 {
 			t.Errorf("%d outputs: %v", len(us), err)
 		}
-		one, _, _ := b.home(t, "one", chain.Coins(30_000_000))
-		b.tally(t, one, "", "tidy", "-y").wants(t, 0)
-		b.tally(t, one, "", "utxos").wants(t, 0, "5 ADA", "collateral")
+		one, _, _ := b.home(t, "one", chain.Coins(60_000_000))
+		b.tally(t, one, "", "send", "-y", "--to", to, "20", "ADA").wants(t, 0) // out of its only output; five ADA stay apart
 		b.tally(t, one, "", "tidy", "-y").wants(t, 0, "Nothing to do")
+		b.tally(t, one, "", "send", "-y", "--to", to, "36", "ADA").wants(t, exitFunds, "insufficient funds")
+		b.tally(t, one, "", "send", "-y", "--to", to, "30", "ADA").wants(t, 0)
+		b.tally(t, one, "", "utxos").wants(t, 0, "5 ADA", "collateral")
+		mixed, _, _ := b.home(t, "mixed", ntxs(30_000_000, 5))
+		b.tally(t, mixed, "", "tidy", "-y").wants(t, 0)
+		b.tally(t, mixed, "", "utxos").wants(t, 0, "5 ADA", "collateral", "0.000005 NTX, 24.")
+		b.tally(t, mixed, "", "tidy", "-y").wants(t, 0, "Nothing to do")
+		poor, _, _ := b.home(t, "poor", ntxs(4_000_000, 5))
+		b.tally(t, poor, "", "tidy", "-y").wants(t, exitFunds, "no collateral", "send it ten ADA")
 	})
 
 	t.Run("nothing secret is written down", func(t *testing.T) {

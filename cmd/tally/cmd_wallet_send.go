@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/chain/node"
+	"github.com/tallycompute/tally/chain/wallet"
 )
 
 // sending is what `tally wallet send` was told.
@@ -103,7 +105,16 @@ func (a *app) walletSend(ctx context.Context, p sending) (err error) {
 			}
 			return chain.Balance(d, nil, to, nil, c.params, c.clock, c.net.Chain())
 		}
-		return c.balance(d, coins, collateral)
+		tx, err := c.balance(d, coins, collateral)
+		if errors.Is(err, chain.ErrInsufficient) && len(collateral) > 0 {
+			// What is kept as collateral may hold much more: it pays too, if five ADA are kept anew.
+			d := d
+			d.Outputs = append(slices.Clone(d.Outputs), chain.Output{Address: c.wallet.Address(), Value: chain.Coins(wallet.CollateralLovelace)})
+			if tx, err := c.balance(d, append(collateral, coins...), nil); err == nil {
+				return tx, nil
+			}
+		}
+		return tx, err
 	})
 }
 
@@ -304,12 +315,13 @@ func (a *app) walletTidy(ctx context.Context, p sending) (err error) {
 		return err
 	}
 	d, needed := c.wallet.CollateralDraft(append(collateral, coins...), c.tip.Slot, until)
-	if needed {
-		return a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) {
-			return c.balance(d, append(collateral, coins...), nil)
-		})
+	if !needed && len(collateral) == 0 {
+		return fail(exitFunds, chain.ErrCollateral, "no output of this wallet is large enough to take five ADA of: send it ten ADA")
 	}
-	if d, needed = c.wallet.ConsolidationDraft(coins, c.net.Contracts.NTX, c.tip.Slot, until); !needed {
+	if !needed {
+		d, needed = c.wallet.ConsolidationDraft(coins, c.net.Contracts.NTX, c.tip.Slot, until)
+	}
+	if !needed {
 		a.note("Nothing to do: there is collateral, and too few small outputs to be worth a fee.")
 		return a.print(map[string]any{}, func(io.Writer) {})
 	}

@@ -61,25 +61,9 @@ func (p *purse) balance(ctx context.Context, d chain.Draft, purpose func(chain.T
 	if err != nil {
 		return nil, fmt.Errorf("coins: %w", err)
 	}
-	coins, collateral, err := p.kept.Coins(ctx, without(all, d.Inputs))
-	if err != nil {
-		return nil, err
-	}
-	tx, err := chain.Balance(d, coins, p.wallet.Address(), collateral, params, clock, p.network)
-	if err != nil {
-		return nil, err
-	}
-	body, err := tx.Inspect()
-	if err != nil {
-		return nil, err
-	}
-	var own []chain.OutRef
-	for _, u := range all {
-		if slices.Contains(body.Inputs, u.Ref) {
-			own = append(own, u.Ref)
-		}
-	}
-	return tx, p.kept.Reserve(ctx, own, purpose(tx.ID()), clock.SlotToTime(d.Until))
+	return p.kept.Take(ctx, all, purpose, clock.SlotToTime(d.Until), func(coins, collateral []chain.UTxO) (*chain.Tx, error) {
+		return chain.Balance(d, without(coins, d.Inputs), p.wallet.Address(), without(collateral, d.Inputs), params, clock, p.network)
+	})
 }
 
 // Sign adds the wallet's witness to a transaction that Balance made.

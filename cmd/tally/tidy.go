@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tallycompute/tally/chain"
 )
 
 // tidy joins small outputs whenever there are enough of them, until ctx ends: they come from settlements, and only a
-// larger coin can put up a bond again.
+// larger coin can put up a bond again. It also keeps collateral ready.
 func (p *party) tidy(ctx context.Context) error {
 	for {
 		changed := p.book.Changed()
@@ -22,14 +23,14 @@ func (p *party) tidy(ctx context.Context) error {
 	}
 }
 
-// consolidate is one payment of the wallet to itself. What it spends is reserved until it has expired, so the same
-// outputs are not joined twice.
+// consolidate is one payment of the wallet to itself, that sets collateral apart or joins small outputs. What it spends
+// is reserved until it has expired, so the same outputs are not joined twice.
 func (p *party) consolidate(ctx context.Context) error {
 	all, err := p.book.Coins(ctx)
 	if err != nil {
 		return err
 	}
-	free, _, err := p.kept.Coins(ctx, all)
+	free, collateral, err := p.kept.Coins(ctx, all)
 	if err != nil {
 		return err
 	}
@@ -42,7 +43,10 @@ func (p *party) consolidate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d, worth := p.wallet.ConsolidationDraft(free, p.contracts.Params.NTX, from, until)
+	d, worth := p.wallet.CollateralDraft(slices.Concat(collateral, free), from, until)
+	if !worth {
+		d, worth = p.wallet.ConsolidationDraft(free, p.contracts.Params.NTX, from, until)
+	}
 	if !worth {
 		return nil
 	}
@@ -53,6 +57,6 @@ func (p *party) consolidate(ctx context.Context) error {
 	if err := p.ledger().Submit(ctx, tx.Bytes()); err != nil {
 		return err
 	}
-	p.app.logger.Info("wallet: small outputs joined", "outputs", len(d.Inputs), "tx", tx.ID())
+	p.app.logger.Info("wallet: outputs joined, or collateral set apart", "outputs", len(d.Inputs), "tx", tx.ID())
 	return nil
 }
