@@ -53,6 +53,10 @@ oracles: build ## hundreds of transactions, whole and broken, before other imple
 	@chain/oracletest/judges/install.sh
 	@$(GO) run ./chain/oracletest -node bin/tally-devnet
 
+.PHONY: crash-chain
+crash-chain: prerequisites ## SIGKILL a wallet with its index at every write and every submission, restart, print place and outcome
+	$(GO) test -count=1 -timeout 30m -tags crash -v -run '^TestCrashChain$$' ./cmd/tally
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 20s each)
 	@testnet/fuzz.sh $${FUZZTIME:-20s}
