@@ -24,6 +24,12 @@ const metricsName = "metrics.jsonl"
 // maxMetrics bounds what is read of one shard's metrics.
 const maxMetrics = 16 << 20
 
+// maxRows and maxColumns bound the table that is made of metrics: what a shard reports beyond is passed by.
+const (
+	maxRows    = 50_000 // of a shard
+	maxColumns = 256
+)
+
 // metricsFile is a shard's metrics as far as they are known: live ones until its outputs are here.
 func (j *job) metricsFile(shard uint32) string {
 	return j.dir("metrics", shardName(shard)+".jsonl")
@@ -119,7 +125,7 @@ func (j *job) readMetrics(shard uint32) (rows []map[string]any, err error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	for sc := bufio.NewScanner(io.LimitReader(f, maxMetrics)); sc.Scan(); {
+	for sc := bufio.NewScanner(io.LimitReader(f, maxMetrics)); len(rows) < maxRows && sc.Scan(); {
 		var row map[string]any
 		if json.Unmarshal(sc.Bytes(), &row) == nil {
 			rows = append(rows, row)
@@ -137,7 +143,9 @@ func (j *job) writeCSV(shards []uint32) (err error) {
 		}
 		for _, row := range all[s] {
 			for n := range row {
-				names[n] = true
+				if len(names) < maxColumns {
+					names[n] = true
+				}
 			}
 		}
 	}
@@ -152,19 +160,21 @@ func (j *job) writeCSV(shards []uint32) (err error) {
 	slices.Sort(columns[1:])
 	var table bytes.Buffer
 	c := csv.NewWriter(&table)
-	lines := [][]string{append([]string{"shard"}, columns...)}
+	if err := c.Write(append([]string{"shard"}, columns...)); err != nil {
+		return err
+	}
 	for _, s := range shards {
 		for _, row := range all[s] {
 			line := []string{strconv.FormatUint(uint64(s), 10)}
 			for _, n := range columns {
 				line = append(line, cell(row[n]))
 			}
-			lines = append(lines, line)
+			if err := c.Write(line); err != nil {
+				return err
+			}
 		}
 	}
-	if err := c.WriteAll(lines); err != nil {
-		return err
-	}
+	c.Flush()
 	return writeFile(j.dir("metrics.csv"), &table, false)
 }
 
