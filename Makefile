@@ -100,6 +100,10 @@ bench-loop: setup build ## time the whole loop against plain torch + Gloo; write
 bench-settlement: build ## what every transition costs, the largest ones submitted to a node; writes bench/settlement.json
 	cd plutus && TALLY_BIN=$(CURDIR)/bin SETTLEMENT_OUT=../bench/settlement.json $(GO) test -count=1 -timeout 60m -tags onnode -run TestSettlementOnNode
 
+.PHONY: bench-collectives
+bench-collectives: prerequisites ## time the collectives against plaintext Gloo (Debian's libgloo-dev); writes bench/collectives.json
+	@executor/collective/bench.sh
+
 .PHONY: cross
 cross: ## tally builds for requesters' laptops: macOS and Windows, without cgo
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/tally

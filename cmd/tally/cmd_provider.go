@@ -212,6 +212,9 @@ func (p *party) sell(ctx context.Context, cfg provider.Config, engine *container
 	}
 	service := collective.NewService(p.host, p.app.logger)
 	defer func() { err = errors.Join(err, service.Close()) }()
+	if err := service.ListenStraight(); err != nil {
+		p.app.logger.Warn("collectives are slower than they could be", "error", err)
+	}
 	cfg.Policy, cfg.Margin = p.net.Policy, time.Duration(p.net.MarginMS)*time.Millisecond
 	cfg.MaxLockTime = 2 * time.Duration(p.net.LockMS) * time.Millisecond
 	cfg.Addrs = func() []string {

@@ -45,6 +45,11 @@ func (l *lane) direct(h header, out []byte, expect func(rank int) int) error {
 
 func (l *lane) directReduce(h header, o Operation) error {
 	n := len(o.Src)
+	if o.Wire == AsInt8 { // what it has no place for is an error, whatever the size
+		if err := (packer{of: o}).pack(make([]byte, kernel.Int8Bytes(n/4)), o.Src, nil, 0); err != nil {
+			return err
+		}
+	}
 	if err := l.direct(h, o.Src, func(int) int { return n }); err != nil {
 		return err
 	}

@@ -27,10 +27,15 @@
 //
 // Welcome, 8 bytes, acceptor to dialer:
 //
-//	0  magic "TLYC"   4  status u8 (0 ready, 1 absent, 2 another view)   5  zero
+//	0  magic "TLYC"   4  status u8 (0 ready, 1 absent, 2 another view)   5  zero   6  port u16
 //
 // "Absent" is said to a stranger as well as to a peer that comes too early: the
 // dialer asks again until its own time to join is over.
+//
+// The port is the acceptor's for straight lanes, or 0: a dialer that has one too, and is not connected through a relay,
+// opens its lanes there, at the address that libp2p is connected to, as TLS 1.3 with libp2p's certificates and ALPN
+// "tally/collective/2", with the same hello and welcome and nothing between. It costs less than libp2p's muxer. Where
+// that port is not reached in 3 seconds, the lane is a libp2p stream.
 //
 // Lane: each operation starts with a header, then carries payload whose
 // length both ends know. Header, 48 bytes:

@@ -191,7 +191,7 @@ func TestStrangerIsRefused(t *testing.T) {
 		{kind: kindLane, epoch: 1, from: 0, to: 1, size: 2, job: w.job, view: v.hash()},
 		{kind: kindControl, epoch: 2, from: 0, to: 1, size: 2, job: w.job, view: v.hash()},
 	} {
-		_, err := s.dialOnce(t.Context(), w.hosts[1].ID(), h)
+		_, _, err := s.dialOnce(t.Context(), w.hosts[1].ID(), h)
 		if !errors.Is(err, errAbsent) {
 			t.Errorf("a stranger that claims to be rank 0 was told %v", err)
 		}

@@ -88,18 +88,25 @@ func decodeHello(b []byte) (hello, error) {
 	return h, nil
 }
 
-func encodeWelcome(s welcomeStatus) []byte {
+// welcome answers a hello. The port is that of the acceptor's straight lanes, or 0.
+type welcome struct {
+	status welcomeStatus
+	port   uint16
+}
+
+func (w welcome) encode() []byte {
 	b := make([]byte, welcomeBytes)
 	copy(b, magicHello[:])
-	b[4] = byte(s)
+	b[4] = byte(w.status)
+	binary.LittleEndian.PutUint16(b[6:], w.port)
 	return b
 }
 
-func decodeWelcome(b []byte) (welcomeStatus, error) {
-	if len(b) != welcomeBytes || [4]byte(b[:4]) != magicHello || b[5]|b[6]|b[7] != 0 || b[4] > byte(welcomeView) {
-		return 0, fmt.Errorf("%w: welcome", ErrFrame)
+func decodeWelcome(b []byte) (welcome, error) {
+	if len(b) != welcomeBytes || [4]byte(b[:4]) != magicHello || b[5] != 0 || b[4] > byte(welcomeView) {
+		return welcome{}, fmt.Errorf("%w: welcome", ErrFrame)
 	}
-	return welcomeStatus(b[4]), nil
+	return welcome{welcomeStatus(b[4]), binary.LittleEndian.Uint16(b[6:])}, nil
 }
 
 // header starts each operation on a data stream.

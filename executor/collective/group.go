@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -152,7 +151,7 @@ func (g *Group) fail(err error) {
 }
 
 // attach adopts an inbound stream that named this group.
-func (g *Group) attach(h hello, st network.Stream) error {
+func (g *Group) attach(h hello, st stream) error {
 	l := g.links[h.from]
 	if l.id > g.service.host.ID() {
 		return fmt.Errorf("%w: rank %d dialed, but its peer ID is the higher one", ErrFrame, h.from)
@@ -162,7 +161,7 @@ func (g *Group) attach(h hello, st network.Stream) error {
 		return fmt.Errorf("%w: rank %d opened a stream it already has", ErrFrame, h.from)
 	default:
 	}
-	if _, err := st.Write(encodeWelcome(welcomeReady)); err != nil {
+	if _, err := st.Write(welcome{status: welcomeReady, port: g.service.straightPort()}.encode()); err != nil {
 		return err
 	}
 	if err := st.SetDeadline(time.Time{}); err != nil {
@@ -172,7 +171,7 @@ func (g *Group) attach(h hello, st network.Stream) error {
 }
 
 // adopt puts a stream in its place; a repeated one replaces the first.
-func (g *Group) adopt(l *link, kind streamKind, st network.Stream) error {
+func (g *Group) adopt(l *link, kind streamKind, st stream) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	select {
@@ -183,11 +182,13 @@ func (g *Group) adopt(l *link, kind streamKind, st network.Stream) error {
 	if g.err != nil {
 		return g.err
 	}
-	slot := l.slot(kind)
-	if *slot != nil {
-		_ = (*slot).Reset()
+	old, err := l.put(kind, st)
+	if err != nil {
+		return err
 	}
-	*slot = st
+	if old != nil {
+		_ = old.Reset()
+	}
 	if l.complete() {
 		close(l.ready)
 	}

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-
-	"github.com/libp2p/go-libp2p/core/network"
 )
 
 // Every pair of ranks shares a stream for each lane. The operations of one lane run one after another, those of
@@ -29,6 +27,7 @@ type lane struct {
 	scratch []byte // one segment, of the receiver
 	small   []byte // direct exchange: a slot per rank, and one to send from
 	work    []byte // what is rounded, or part of it
+	packed  []byte // one segment as int8, of the sender
 }
 
 // buffer is the lane's own memory, kept for the next operation.
@@ -42,7 +41,7 @@ func (l *lane) buffer(n int) []byte {
 // A pipe is a lane's stream to one rank.
 type pipe struct {
 	*link
-	stream           network.Stream
+	stream           stream
 	reading, writing wait
 	sends, receives  turns  // of the pair lane
 	sendSeq, recvSeq uint64 // messages of the pair lane
@@ -176,12 +175,12 @@ func (l *lane) do(o Operation) func(h header) error {
 		switch {
 		case n == 1:
 			return func(header) error { copy(o.Dst, o.Src); return nil }
+		case len(o.Src) <= smallBytes: // rounding would save nothing
+			return func(h header) error { return l.directReduce(h, o) }
 		case o.Wire == AsBF16:
 			return func(h header) error { return l.ring(h, l.bf16Hops(o)) }
 		case o.Wire == AsInt8:
 			return func(h header) error { return l.int8Reduce(h, o) }
-		case len(o.Src) <= smallBytes:
-			return func(h header) error { return l.directReduce(h, o) }
 		}
 		return func(h header) error { return l.ring(h, l.allReduceHops(o)) }
 	case Broadcast:

@@ -19,8 +19,10 @@ type link struct {
 	pipes [lanes]*pipe
 	ready chan struct{} // closed when all streams stand
 	out   chan control  // to the control stream's writer
-	end   chan struct{} // closed to end the writer, once out is drained
-	bye   chan struct{} // closed when the peer has said bye or its control stream has ended
+	// straight is where the peer takes lanes past libp2p's muxer; set by the control stream's dialer before lanes are dialed.
+	straight string
+	end      chan struct{} // closed to end the writer, once out is drained
+	bye      chan struct{} // closed when the peer has said bye or its control stream has ended
 
 	sent, received atomic.Uint64 // payload bytes
 	heard          atomic.Uint64 // grows with every read from any stream
@@ -44,22 +46,32 @@ func newLink(rank int, id peer.ID) *link {
 	return l
 }
 
-// slot is where the stream of a kind belongs.
-func (l *link) slot(kind streamKind) *network.Stream {
-	if kind == kindControl {
-		return &l.ctl
+// put gives a stream its place, and gives the one that was there.
+func (l *link) put(kind streamKind, st stream) (old stream, err error) {
+	if kind != kindControl {
+		p := l.pipes[kind-kindLane]
+		old, p.stream = p.stream, st
+		return old, nil
 	}
-	return &l.pipes[kind-kindLane].stream
+	ctl, ok := st.(network.Stream)
+	if !ok {
+		return nil, fmt.Errorf("%w: rank %d has a straight control stream", ErrFrame, l.rank)
+	}
+	if l.ctl != nil {
+		old = l.ctl
+	}
+	l.ctl = ctl
+	return old, nil
 }
 
 // complete says whether all streams stand.
 func (l *link) complete() bool {
-	for _, kind := range streamKinds() {
-		if *l.slot(kind) == nil {
+	for _, p := range l.pipes {
+		if p.stream == nil {
 			return false
 		}
 	}
-	return true
+	return l.ctl != nil
 }
 
 // streamKinds are the streams of a link.

@@ -166,8 +166,14 @@ func (l *lane) int8Reduce(h header, o Operation) error {
 		from = lo / packedBlock * line
 		return from, from + 4*(hi-lo-4*blocks)
 	}
-	p := packer{of: o, sum: make([]byte, packedBlocks*line), lost: make([]byte, packedBlocks*line)}
-	out := make([]byte, packedBlocks*packedBlock)
+	p := packer{of: o}
+	if o.Residual != nil {
+		p.sum, p.lost = make([]byte, packedBlocks*line), make([]byte, packedBlocks*line)
+	}
+	if l.packed == nil {
+		l.packed = make([]byte, packedBlocks*packedBlock)
+	}
+	out := l.packed
 	if err := l.headers(h, nil, nil); err != nil {
 		return err
 	}
@@ -224,7 +230,7 @@ func (l *lane) int8Reduce(h header, o Operation) error {
 	})
 }
 
-// A packer rounds to int8 and remembers what was lost.
+// A packer rounds to int8 and, with memory for it, remembers what was lost.
 type packer struct {
 	of        Operation
 	sum, lost []byte

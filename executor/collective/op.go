@@ -57,7 +57,7 @@ const (
 type Wire uint8
 
 // The wire formats. BF16 takes half the bytes and rounds at each rank; int8 takes a quarter, with a scale for each 1024
-// values, and rounds twice.
+// values, and rounds twice. What is exchanged directly, up to 16 KiB, is not rounded.
 const (
 	AsItIs Wire = 0
 	AsBF16 Wire = 1

@@ -39,14 +39,25 @@ type Service struct {
 	mu      sync.Mutex
 	closed  bool
 	groups  map[groupKey]*Group
-	pending map[network.Stream]struct{}
+	pending map[stream]struct{}
 	wg      sync.WaitGroup
+
+	straight *straight // nil: lanes are libp2p streams
+}
+
+// A stream is what an agent says things on: libp2p's, or a straight connection.
+type stream interface {
+	io.ReadWriteCloser
+	SetDeadline(time.Time) error
+	Reset() error
 }
 
 // NewService installs the stream handler on h. Close removes it.
 func NewService(h host.Host, log *slog.Logger) *Service {
-	s := &Service{host: h, log: log, groups: map[groupKey]*Group{}, pending: map[network.Stream]struct{}{}}
-	h.SetStreamHandler(Protocol, s.accept)
+	s := &Service{host: h, log: log, groups: map[groupKey]*Group{}, pending: map[stream]struct{}{}}
+	h.SetStreamHandler(Protocol, func(st network.Stream) {
+		s.accept(st, func(stream) (peer.ID, error) { return st.Conn().RemotePeer(), nil })
+	})
 	return s
 }
 
@@ -55,6 +66,9 @@ func (s *Service) Close() error {
 	s.host.RemoveStreamHandler(Protocol)
 	s.mu.Lock()
 	s.closed = true
+	if s.straight != nil {
+		_ = s.straight.listener.Close()
+	}
 	groups := make([]*Group, 0, len(s.groups))
 	for _, g := range s.groups {
 		groups = append(groups, g)
@@ -71,8 +85,8 @@ func (s *Service) Close() error {
 	return nil
 }
 
-// accept reads one hello and hands the stream to its group, or closes it.
-func (s *Service) accept(st network.Stream) {
+// accept reads one hello and hands the stream to its group, or closes it. who finds out whose it is.
+func (s *Service) accept(st stream, who func(stream) (peer.ID, error)) {
 	s.mu.Lock()
 	if s.closed || len(s.pending) >= maxHandshakes {
 		s.mu.Unlock()
@@ -84,17 +98,20 @@ func (s *Service) accept(st network.Stream) {
 	s.mu.Unlock()
 	defer s.wg.Done()
 
-	err := s.handshake(st)
+	from, err := who(st)
+	if err == nil {
+		err = s.handshake(st, from)
+	}
 	s.mu.Lock()
 	delete(s.pending, st)
 	s.mu.Unlock()
 	if err != nil {
-		s.log.Debug("collective: stream refused", "peer", st.Conn().RemotePeer(), "err", err)
+		s.log.Debug("collective: stream refused", "peer", from, "err", err)
 		_ = st.Reset()
 	}
 }
 
-func (s *Service) handshake(st network.Stream) error {
+func (s *Service) handshake(st stream, from peer.ID) error {
 	if err := st.SetDeadline(time.Now().Add(handshakeTime)); err != nil {
 		return err
 	}
@@ -106,9 +123,9 @@ func (s *Service) handshake(st network.Stream) error {
 	if err != nil {
 		return err
 	}
-	g, status := s.match(h, st.Conn().RemotePeer())
+	g, status := s.match(h, from)
 	if status != welcomeReady {
-		if _, err := st.Write(encodeWelcome(status)); err != nil {
+		if _, err := st.Write(welcome{status: status}.encode()); err != nil {
 			return err
 		}
 		if status == welcomeView && g != nil {
@@ -197,14 +214,24 @@ func (s *Service) unregister(g *Group) {
 }
 
 // dial opens one stream of a link, asking again while the peer is not there yet.
-func (s *Service) dial(ctx context.Context, g *Group, l *link, kind streamKind) (network.Stream, error) {
+func (s *Service) dial(ctx context.Context, g *Group, l *link, kind streamKind) (stream, error) {
 	h := hello{
 		kind: kind, epoch: g.view.Epoch, job: g.view.Job, view: g.viewHash,
 		from: uint32(g.view.Rank), to: uint32(l.rank), size: uint32(g.Size()),
 	}
-	for last := error(nil); ; {
-		st, err := s.dialOnce(ctx, l.id, h)
+	if at := l.straight; kind != kindControl && at != "" {
+		st, err := s.dialStraight(ctx, l.id, at, h)
 		if err == nil {
+			return st, nil
+		}
+		s.log.Debug("collective: no straight lane", "peer", l.id, "address", at, "err", err)
+	}
+	for last := error(nil); ; {
+		st, port, err := s.dialOnce(ctx, l.id, h)
+		if err == nil {
+			if kind == kindControl && s.straight != nil {
+				l.straight, _ = straightTo(st.Conn(), port)
+			}
 			return st, nil
 		}
 		if errors.Is(err, ErrMismatch) || errors.Is(err, ErrFrame) {
@@ -225,42 +252,43 @@ func (s *Service) dial(ctx context.Context, g *Group, l *link, kind streamKind) 
 
 var errAbsent = errors.New("the peer has not joined this group")
 
-func (s *Service) dialOnce(ctx context.Context, id peer.ID, h hello) (network.Stream, error) {
+// dialOnce also gives the port of the peer's straight lanes.
+func (s *Service) dialOnce(ctx context.Context, id peer.ID, h hello) (network.Stream, uint16, error) {
 	st, err := s.host.NewStream(ctx, id, Protocol)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = st.Reset() })
-	status, err := greet(st, h)
+	w, err := greet(st, h)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
 	switch {
-	case err == nil && status == welcomeReady:
-		return st, nil
-	case err == nil && status == welcomeView:
+	case err == nil && w.status == welcomeReady:
+		return st, w.port, nil
+	case err == nil && w.status == welcomeView:
 		err = fmt.Errorf("%w: the peer has another view of the group", ErrMismatch)
 	case err == nil:
 		err = errAbsent
 	}
 	_ = st.Reset()
-	return nil, err
+	return nil, 0, err
 }
 
-func greet(st network.Stream, h hello) (welcomeStatus, error) {
+func greet(st stream, h hello) (welcome, error) {
 	if err := st.SetDeadline(time.Now().Add(handshakeTime)); err != nil {
-		return 0, err
+		return welcome{}, err
 	}
 	if _, err := st.Write(h.encode()); err != nil {
-		return 0, err
+		return welcome{}, err
 	}
 	var b [welcomeBytes]byte
 	if _, err := io.ReadFull(st, b[:]); err != nil {
-		return 0, err
+		return welcome{}, err
 	}
-	status, err := decodeWelcome(b[:])
+	w, err := decodeWelcome(b[:])
 	if err != nil {
-		return 0, err
+		return welcome{}, err
 	}
-	return status, st.SetDeadline(time.Time{})
+	return w, st.SetDeadline(time.Time{})
 }

@@ -50,9 +50,14 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 func newHosts(tb testing.TB, n int) *world {
 	tb.Helper()
 	w := &world{tb: tb, job: sha256.Sum256([]byte(tb.Name()))}
-	for range n {
+	for i := range n {
 		h := newHost(tb)
 		s := NewService(h, quiet())
+		if i%3 != 2 { // of three, one has libp2p's streams only
+			if err := s.ListenStraight(); err != nil {
+				tb.Fatal(err)
+			}
+		}
 		tb.Cleanup(func() { _ = s.Close() })
 		w.hosts, w.services = append(w.hosts, h), append(w.services, s)
 	}

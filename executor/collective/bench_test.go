@@ -1,0 +1,290 @@
+//go:build bench
+
+package collective
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/pprof"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tallycompute/tally/market/p2p"
+	"github.com/tallycompute/tally/testnet/measure"
+)
+
+// benched are the sizes and how often each is summed in a round.
+var benched = []struct {
+	name              string
+	bytes, iterations int
+}{
+	{"1KB", 1 << 10, 400},
+	{"16KB", 16 << 10, 200},
+	{"256KB", 256 << 10, 60},
+	{"1MB", 1 << 20, 30},
+	{"16MB", 16 << 20, 5},
+	{"64MB", 64 << 20, 2},
+	{"256MB", 256 << 20, 1},
+}
+
+const benchRounds = 3
+
+var (
+	glooAlgorithms = []string{"ring", "hd", "bcube", "rc"}
+	benchWires     = map[string]Wire{"f32": AsItIs, "bf16": AsBF16, "int8": AsInt8}
+)
+
+// TestBenchCollectives times allreduce between processes on this machine, one a rank, in turns with Gloo's.
+func TestBenchCollectives(t *testing.T) {
+	var all []measure.Measure
+	only := os.Getenv("BENCH_ONLY") // such as "64MB/n=4", for a look at one
+	for _, n := range []int{2, 4, 8} {
+		if !strings.Contains(only+" ", fmt.Sprintf("/n=%d ", n)) && only != "" {
+			continue
+		}
+		gloo, ours := glooCrew(t, n), ourCrew(t, n)
+		for _, b := range benched {
+			if !strings.HasPrefix(only, b.name+"/") && only != "" {
+				continue
+			}
+			times, cpus := map[string][]float64{}, map[string][]float64{}
+			for range benchRounds {
+				for _, algorithm := range glooAlgorithms {
+					gloo.run(t, algorithm, b.bytes, b.iterations, times, cpus)
+				}
+				for _, wire := range []string{"f32", "bf16", "int8"} {
+					ours.run(t, wire, b.bytes, b.iterations, times, cpus)
+				}
+			}
+			best := slices.MinFunc(glooAlgorithms, func(a, b string) int { return cmp.Compare(middle(times[a]), middle(times[b])) })
+			source := fmt.Sprintf("Gloo %s over plaintext TCP, the best of its algorithms, the same run", best)
+			for _, wire := range []string{"f32", "bf16", "int8"} {
+				name := fmt.Sprintf("allreduce/%s/%s/n=%d", wire, b.name, n)
+				all = append(all, measure.Measure{Name: name, Value: middle(times[wire]) / 1000, Unit: "ms"}.AgainstTime(middle(times[best])/1000, source))
+				if b.bytes >= 1<<20 {
+					all = append(all, measure.Measure{Name: name + "/cpu", Value: middle(cpus[wire]), Unit: "cpu-s/GB"}.AgainstTime(middle(cpus[best]), source))
+				}
+			}
+		}
+		gloo.dismiss(t)
+		ours.dismiss(t)
+	}
+	if err := measure.Table(os.Stdout, all); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("Medians of %d rounds in turns. Ours: encrypted, from agent to agent, without the container's side.\n", benchRounds)
+	if err := measure.Write(os.Getenv("BENCH_OUT"), all); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func middle(all []float64) float64 {
+	sorted := slices.Sorted(slices.Values(all))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// crew are the processes of one group.
+type crew struct {
+	cmds []*exec.Cmd
+	in   []io.WriteCloser
+	out  []*bufio.Reader
+}
+
+func (c *crew) hire(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	c.cmds, c.in, c.out = append(c.cmds, cmd), append(c.in, in), append(c.out, bufio.NewReaderSize(out, 1<<16))
+}
+
+func glooCrew(t *testing.T, n int) *crew {
+	t.Helper()
+	c, store := &crew{}, t.TempDir()
+	for r := range n {
+		c.hire(t, exec.CommandContext(t.Context(), os.Getenv("GLOOBENCH"), strconv.Itoa(r), strconv.Itoa(n), store))
+	}
+	return c
+}
+
+func ourCrew(t *testing.T, n int) *crew {
+	t.Helper()
+	c := &crew{}
+	for r := range n {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestBenchRank$", "-test.timeout", "30m")
+		cmd.Env = append(os.Environ(), fmt.Sprintf("BENCH_RANK=%d", r))
+		c.hire(t, cmd)
+	}
+	var peers []string
+	for _, out := range c.out {
+		line, err := out.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		peers = append(peers, strings.TrimSpace(line))
+	}
+	c.say(t, "["+strings.Join(peers, ",")+"]")
+	return c
+}
+
+func (c *crew) say(t *testing.T, line string) {
+	t.Helper()
+	for _, in := range c.in {
+		if _, err := fmt.Fprintln(in, line); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// run has the crew sum so many bytes and adds the median of the microseconds, and the CPU seconds of all for each GB.
+func (c *crew) run(t *testing.T, what string, bytes, iterations int, times, cpus map[string][]float64) {
+	t.Helper()
+	c.say(t, fmt.Sprintf("%s %d %d", what, bytes, iterations))
+	cpu := 0.0
+	for r, out := range c.out {
+		line, err := out.ReadString('\n')
+		if err != nil {
+			t.Fatalf("%s, rank %d: %q, %v", what, r, line, err)
+		}
+		var numbers []float64
+		for _, word := range strings.Fields(line) {
+			v, err := strconv.ParseFloat(word, 64)
+			if err != nil {
+				t.Fatalf("%s, rank %d says %q", what, r, line)
+			}
+			numbers = append(numbers, v)
+		}
+		cpu += numbers[0]
+		if r == 0 {
+			times[what] = append(times[what], middle(numbers[1:]))
+		}
+	}
+	cpus[what] = append(cpus[what], cpu/(float64(bytes)*float64(iterations)/1e9))
+}
+
+func (c *crew) dismiss(t *testing.T) {
+	t.Helper()
+	for _, in := range c.in {
+		_ = in.Close()
+	}
+	for r, cmd := range c.cmds {
+		_, _ = io.Copy(io.Discard, c.out[r])
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("rank %d: %v", r, err)
+		}
+	}
+}
+
+func cpuSeconds() float64 {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+}
+
+// TestBenchRank is one process of TestBenchCollectives.
+func TestBenchRank(t *testing.T) {
+	rank, err := strconv.Atoi(os.Getenv("BENCH_RANK"))
+	if err != nil {
+		t.Fatalf("BENCH_RANK: %v: run TestBenchCollectives", err)
+	}
+	h, err := p2p.New(t.Context(), p2p.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = h.Close() }()
+	s := NewService(h, quiet())
+	defer func() { _ = s.Close() }()
+	if os.Getenv("BENCH_STREAMS") == "" { // set: libp2p's streams only
+		if err := s.ListenStraight(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	me, err := json.Marshal(h.AddrInfo())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println(string(me))
+	in := bufio.NewReader(os.Stdin)
+	line, err := in.ReadBytes('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := View{Epoch: 1, Rank: rank}
+	if err := json.Unmarshal(line, &v.Peers); err != nil {
+		t.Fatal(err)
+	}
+	g, err := s.Join(t.Context(), v, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dir := os.Getenv("BENCH_PROFILE"); dir != "" && rank == 0 {
+		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("n%d.pprof", g.Size())))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pprof.StartCPUProfile(f); err != nil {
+			t.Fatal(err)
+		}
+		defer pprof.StopCPUProfile()
+	}
+	for {
+		var what string
+		var bytes, iterations int
+		if _, err := fmt.Fscanln(in, &what, &bytes, &iterations); err != nil {
+			break
+		}
+		buf := make([]float32, bytes/4)
+		for i := range buf {
+			buf[i] = float32((rank + 1) * (i%7 + 1))
+		}
+		run := func() {
+			o := sum(buf, buf, Sum)
+			o.Wire = benchWires[what]
+			if err := g.Do(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run()
+		for i, got := range buf {
+			want := float32(g.Size() * (g.Size() + 1) / 2 * (i%7 + 1))
+			if got < want*0.9 || got > want*1.1 {
+				t.Fatalf("%s: value %d is %v, want %v", what, i, got, want)
+			}
+		}
+		clear(buf)
+		if err := g.barrier(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		before := cpuSeconds()
+		var times strings.Builder
+		for range iterations {
+			start := time.Now()
+			run()
+			fmt.Fprintf(&times, " %.2f", float64(time.Since(start).Nanoseconds())/1000)
+		}
+		fmt.Printf("%.6f%s\n", cpuSeconds()-before, times.String())
+	}
+	if err := g.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
