@@ -61,7 +61,6 @@ func startChild(ctx context.Context, a assignment, peers *net.TCPListener) (p no
 	if err := cmd.Start(); err != nil {
 		return fail(err)
 	}
-	cmd.WaitDelay = childWithin
 	stop := context.AfterFunc(ctx, func() {
 		_ = in.Close()
 		time.AfterFunc(childWithin, func() { _ = cmd.Process.Kill() })
@@ -80,11 +79,11 @@ func startChild(ctx context.Context, a assignment, peers *net.TCPListener) (p no
 		_, _ = io.Copy(io.Discard, out)
 		err := cmd.Wait()
 		stop()
-		if ctx.Err() == nil {
-			return fmt.Errorf("producer %s ended by itself: %w: %s", name, errors.Join(err), bytes.TrimSpace(complaint.Bytes()))
-		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return fmt.Errorf("producer %s: %w: %s", name, err, bytes.TrimSpace(complaint.Bytes()))
+		case ctx.Err() == nil:
+			return fmt.Errorf("producer %s ended by itself", name)
 		}
 		return context.Cause(ctx)
 	}, nil

@@ -11,6 +11,7 @@ import (
 
 // TestDocumented compares docs/reference/devnet.md with the flags and commands there are.
 func TestDocumented(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile("../../docs/reference/devnet.md")
 	ok(t, err)
 	listed := func(under, row string) (names []string) {

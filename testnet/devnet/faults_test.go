@@ -10,6 +10,7 @@ import (
 
 // TestRollback takes blocks off a chain that a client follows, with a payment in them.
 func TestRollback(t *testing.T) {
+	t.Parallel()
 	const depth = 5
 	alice, bob := newKey(1), newKey(2)
 	node := start(t, t.TempDir(), "--fund", fund(alice), "--epoch-length", "500")
@@ -39,7 +40,7 @@ func TestRollback(t *testing.T) {
 		t.Errorf("more rollbacks than one: %v", c.rollbacks)
 	}
 
-	for _, wrong := range []string{"rollback", "rollback?blocks=0", "rollback?blocks=51", "rollback?blocks=x", "rollback?blocks=1&blocks=1", "rollback?n=1", "stall?for=1h", "stall?for=-1s", "slow?every=x"} {
+	for _, wrong := range []string{"rollback", "rollback?blocks=0", "rollback?blocks=51", "rollback?blocks=x", "rollback?blocks=1&blocks=1", "rollback?n=1", "stall?for=1h", "stall?for=-1s", "slow?every=x", "follow?address=there"} {
 		if status, said := node.command(t, wrong); status != http.StatusBadRequest || strings.Count(said, "\n") != 1 {
 			t.Errorf("%s: %d %q", wrong, status, said)
 		}
@@ -51,6 +52,7 @@ func TestRollback(t *testing.T) {
 
 // TestStall stops the chain for a while; what is submitted meanwhile waits.
 func TestStall(t *testing.T) {
+	t.Parallel()
 	alice, bob := newKey(1), newKey(2)
 	node := start(t, t.TempDir(), "--fund", fund(alice), "--slot-length", "100ms")
 	c := dial(t, node.announcement)
@@ -74,6 +76,7 @@ func TestStall(t *testing.T) {
 
 // TestSlow spaces the blocks out.
 func TestSlow(t *testing.T) {
+	t.Parallel()
 	node := start(t, t.TempDir(), "--fund", fund(newKey(1)), "--slot-length", "100ms")
 	c := dial(t, node.announcement)
 	node.do(t, "slow?every=500ms")
@@ -96,6 +99,7 @@ func TestSlow(t *testing.T) {
 
 // TestDrop breaks clients' connections. They come back to the same chain.
 func TestDrop(t *testing.T) {
+	t.Parallel()
 	alice, bob := newKey(1), newKey(2)
 	node := start(t, t.TempDir(), "--fund", fund(alice))
 	c := dial(t, node.announcement)
@@ -117,6 +121,7 @@ func TestDrop(t *testing.T) {
 
 // TestFullMempool leaves no room for transactions.
 func TestFullMempool(t *testing.T) {
+	t.Parallel()
 	alice, bob := newKey(1), newKey(2)
 	node := start(t, t.TempDir(), "--fund", fund(alice), "--fund", fund(bob), "--slot-length", "100ms")
 	c := dial(t, node.announcement)
@@ -135,6 +140,7 @@ func TestFullMempool(t *testing.T) {
 
 // TestParams makes a chain with parameters other than mainnet's.
 func TestParams(t *testing.T) {
+	t.Parallel()
 	dir, alice := t.TempDir(), newKey(1)
 	node := start(t, dir, "--fund", fund(alice), "--param", "txFeeFixed=200000", "--param", "priceMemory=0.1", "--param", "maxTxMemory=14000000",
 		"--param", "utxoCostPerByte=1000", "--param", "collateralPercentage=120", "--param", "minFeeRefScriptCostPerByte=44")

@@ -15,6 +15,7 @@ import (
 // TestKilledInARow kills a node twelve times while it applies blocks with transactions. Every start is ready, has every
 // block a client has seen, and goes on from there.
 func TestKilledInARow(t *testing.T) {
+	t.Parallel()
 	const rounds = 12
 	dir, alice, bob := t.TempDir(), newKey(1), newKey(2)
 	node := start(t, dir, "--fund", fund(alice))
@@ -41,6 +42,7 @@ func TestKilledInARow(t *testing.T) {
 // TestTornStores puts the node's two stores back to different moments, which is what a kill between their commits leaves,
 // only further apart, and starts it. Each store is the older one once. No block that there is gets lost.
 func TestTornStores(t *testing.T) {
+	t.Parallel()
 	for _, x := range []struct {
 		name, store string // what is put back, below the database's directory
 		blocks      bool   // are in it

@@ -9,6 +9,7 @@ import (
 
 // TestStockRules submits what dingo refuses by itself: the reason on the wire is the ledger's all the same.
 func TestStockRules(t *testing.T) {
+	t.Parallel()
 	const ada = 1_000_000
 	alice, bob := newKey(1), newKey(2)
 	node := start(t, t.TempDir(), "--fund", fund(alice), "--fund", fund(bob))
@@ -80,6 +81,7 @@ func TestStockRules(t *testing.T) {
 
 // TestStakeRules registers a key and does wrong and right things with it.
 func TestStakeRules(t *testing.T) {
+	t.Parallel()
 	const ada, deposit = 1_000_000, 2_000_000
 	alice, bob := newKey(1), newKey(2)
 	node := start(t, t.TempDir(), "--fund", fund(alice))

@@ -13,6 +13,7 @@ import (
 
 // TestResume stops a node and starts it again: the chain goes on from the same blocks.
 func TestResume(t *testing.T) {
+	t.Parallel()
 	dir, alice, bob := t.TempDir(), newKey(1), newKey(2)
 	first := start(t, dir, "--fund", fund(alice))
 	c := dial(t, first.announcement)
@@ -29,6 +30,7 @@ func TestResume(t *testing.T) {
 
 // TestResumeAfterEpochs stops a node for longer than its epoch.
 func TestResumeAfterEpochs(t *testing.T) {
+	t.Parallel()
 	dir, alice, bob := t.TempDir(), newKey(1), newKey(2)
 	first := start(t, dir, "--fund", fund(alice), "--slot-length", "100ms", "--epoch-length", "50")
 	before := dial(t, first.announcement).tip(t)
@@ -47,6 +49,7 @@ func TestResumeAfterEpochs(t *testing.T) {
 // TestHorizon looks at the era history while epochs pass: it always reaches 3k/f past the present, and what it says of the
 // time of its end is the end's time.
 func TestHorizon(t *testing.T) {
+	t.Parallel()
 	const epoch, k, slotMS = 50, 5, 100
 	node := start(t, t.TempDir(), "--fund", fund(newKey(1)), "--slot-length", "100ms", "--epoch-length", "50")
 	c := dial(t, node.announcement)
@@ -89,6 +92,7 @@ func goesOn(t *testing.T, node *child, before ledger.Block, alice, bob key) {
 
 // TestKilled takes a node down without warning: the directory is free again and the chain goes on.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	dir, alice, bob := t.TempDir(), newKey(1), newKey(2)
 	first := start(t, dir, "--fund", fund(alice))
 	c := dial(t, first.announcement)
@@ -102,6 +106,7 @@ func TestKilled(t *testing.T) {
 
 // TestOneProcess starts a second program on a directory in use.
 func TestOneProcess(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	node := start(t, dir, "--fund", fund(newKey(1)))
 	if said := refused(t, "run", "--dir", dir); !strings.Contains(said, "in use") {
@@ -112,6 +117,7 @@ func TestOneProcess(t *testing.T) {
 
 // TestStdinGuard closes the child's standard input, as the kernel does when its parent dies.
 func TestStdinGuard(t *testing.T) {
+	t.Parallel()
 	node := start(t, t.TempDir(), "--fund", fund(newKey(1)), "--stdin-guard")
 	ok(t, node.stdin.Close())
 	node.wait(t)
@@ -119,6 +125,7 @@ func TestStdinGuard(t *testing.T) {
 
 // TestFiles checks that nobody else can read the directory and its keys.
 func TestFiles(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "made", "here")
 	node := start(t, dir, "--fund", fund(newKey(1)))
 	if node.Socket != filepath.Join(dir, "node.socket") || node.PID != node.cmd.Process.Pid || node.Magic != 42 || node.SlotLengthMS != 200 {
@@ -138,6 +145,7 @@ func TestFiles(t *testing.T) {
 
 // TestRefusedCommands gives wrong flags and reads the sentence.
 func TestRefusedCommands(t *testing.T) {
+	t.Parallel()
 	made := t.TempDir()
 	start(t, made, "--fund", fund(newKey(1)), "--magic", "7").stop(t)
 	funds := filepath.Join(t.TempDir(), "funds.json")

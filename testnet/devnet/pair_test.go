@@ -24,6 +24,7 @@ func together(t *testing.T, a, b *client) {
 // TestFork cuts two producers apart, pays the same money to different people on either side, and joins them again: one
 // payment stays, and the client of the side that loses sees the rollback.
 func TestFork(t *testing.T) {
+	t.Parallel()
 	const depth = 6
 	alice, bob, carol := newKey(1), newKey(2), newKey(3)
 	chain := start(t, t.TempDir(), "--fund", fund(alice), "--producers", "2")
@@ -64,6 +65,7 @@ func TestFork(t *testing.T) {
 
 // TestPairResumes stops two producers for longer than an epoch, and kills them.
 func TestPairResumes(t *testing.T) {
+	t.Parallel()
 	dir, alice, bob := t.TempDir(), newKey(1), newKey(2)
 	first := start(t, dir, "--fund", fund(alice), "--producers", "2", "--slot-length", "100ms", "--epoch-length", "50")
 	c := dial(t, first.announcement)

@@ -30,6 +30,7 @@ func (a announcement) slot() uint64 {
 
 // TestRules submits what the ledger takes and what it refuses, and reads the reason on the wire.
 func TestRules(t *testing.T) {
+	t.Parallel()
 	alice, bob, poor := newKey(1), newKey(2), newKey(3)
 	node := start(t, t.TempDir(), "--fund", fund(alice), "--fund", fund(bob), "--fund", poor.hex()+"=1000000")
 	c := dial(t, node.announcement)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/blinklabs-io/gouroboros/cbor"
+	"github.com/blinklabs-io/gouroboros/ledger"
 	lcommon "github.com/blinklabs-io/gouroboros/ledger/common"
 )
 
@@ -70,6 +71,7 @@ func referenced(t *testing.T, c *client, alice, bob key, collateral output) {
 
 // TestBuiltins runs every kind of builtin that came with protocol version 10, and data built from them, in a mint.
 func TestBuiltins(t *testing.T) {
+	t.Parallel()
 	alice, bob := newKey(1), newKey(2)
 	node := start(t, t.TempDir(), "--fund", fund(alice), "--fund", fund(bob))
 	c := dial(t, node.announcement)
@@ -95,6 +97,7 @@ func TestBuiltins(t *testing.T) {
 // TestWithdrawZero registers a script's stake credential and runs the script by withdrawing nothing: the way to check
 // something once for many inputs.
 func TestWithdrawZero(t *testing.T) {
+	t.Parallel()
 	alice, bob := newKey(1), newKey(2)
 	node := start(t, t.TempDir(), "--fund", fund(alice), "--fund", fund(bob))
 	c := dial(t, node.announcement)
@@ -127,14 +130,16 @@ func TestWithdrawZero(t *testing.T) {
 	c.accepted(t, withdraw(0))
 }
 
-// TestChained submits payments each of which spends the one before, without waiting for blocks.
+// TestChained submits payments each of which spends the one before, without waiting for blocks, faster than blocks come.
+// Each gets into one block, whatever the machine is busy with.
 func TestChained(t *testing.T) {
+	t.Parallel()
 	alice, bob := newKey(1), newKey(2)
-	node := start(t, t.TempDir(), "--fund", fund(alice))
+	node := start(t, t.TempDir(), "--fund", fund(alice), "--slot-length", "50ms")
 	c := dial(t, node.announcement)
 	in := wallet(t, c, alice)
 	var last []byte
-	for range 100 {
+	for range 300 {
 		if last != nil {
 			if err := c.submit(last); err != nil {
 				t.Fatal(err)
@@ -144,4 +149,18 @@ func TestChained(t *testing.T) {
 		in = output{txID(t, last), 0, in.lovelace - 1_000_000 - plainFee, true}
 	}
 	c.accepted(t, last)
+	n := c.tip(t).BlockNumber() + 3
+	c.await(t, "three blocks more", func(b ledger.Block) bool { return b.BlockNumber() >= n })
+	seen := map[lcommon.Blake2b256]uint64{}
+	for _, b := range c.chain {
+		for _, tx := range b.Transactions() {
+			if at, twice := seen[tx.Hash()]; twice {
+				t.Errorf("%s is in block %d and in block %d", tx.Hash(), at, b.BlockNumber())
+			}
+			seen[tx.Hash()] = b.BlockNumber()
+		}
+	}
+	if len(seen) != 300 {
+		t.Errorf("%d transactions on the chain, not 300", len(seen))
+	}
 }

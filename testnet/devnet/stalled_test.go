@@ -13,6 +13,7 @@ import (
 
 // TestStalledClients leaves twenty clients in the middle of their handshakes while another connects and pays.
 func TestStalledClients(t *testing.T) {
+	t.Parallel()
 	alice, bob := newKey(1), newKey(2)
 	node := start(t, t.TempDir(), "--fund", fund(alice))
 	segment := func(length int, payload []byte) []byte { // of the handshake, mini-protocol 0
@@ -57,6 +58,7 @@ func TestStalledClients(t *testing.T) {
 
 // TestStalledStart gives a start too little time for a block: slots of a minute.
 func TestStalledStart(t *testing.T) {
+	t.Parallel()
 	said := refused(t, "run", "--dir", t.TempDir(), "--fund", fund(newKey(1)), "--slot-length", "1m", "--start-within", "3s")
 	if !strings.Contains(said, "the chain does not advance: no block after slot 0 within 3s") || !strings.Contains(said, "node.log") {
 		t.Errorf("it said %q", said)

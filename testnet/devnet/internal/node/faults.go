@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -141,6 +142,9 @@ func alone() *topology.TopologyConfig { return &topology.TopologyConfig{UseLedge
 
 // Follow makes the node take its chain from the one at an address and forge nothing itself.
 func (f *Faults) Follow(address string) error {
+	if _, err := netip.ParseAddrPort(address); err != nil {
+		return fmt.Errorf("%w: %q is no address and port", ErrFault, address)
+	}
 	f.tap.set(func(t *tap) { t.shut = true })
 	f.peers.LoadTopologyConfig(alone()) // forgets any other
 	if err := f.peers.AddPeer(address, peergov.PeerSourceTopologyLocalRoot); err != nil {

@@ -174,3 +174,30 @@ func FuzzProposal(f *testing.F) {
 		}
 	})
 }
+
+// FuzzOneWay feeds anything to the reader of proposals: it ends, keeps to its bound, and what it changes stays a proposal.
+func FuzzOneWay(f *testing.F) {
+	f.Add(segment(0, proposed(f)))
+	full, err := cbor.Encode(handshake.NewMsgProposeVersions(
+		protocol.GetProtocolVersionMap(protocol.ProtocolModeNodeToNode, 42, protocol.DiffusionModeInitiatorAndResponder, true, false)))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(segment(0, full))
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		message, segments, err := proposal(bytes.NewReader(sent))
+		if err != nil {
+			return
+		}
+		if len(segments) > maxProposal || !bytes.HasPrefix(sent, segments) {
+			t.Fatalf("%d bytes of segments", len(segments))
+		}
+		changed, err := initiatorOnly(message)
+		if err != nil {
+			return
+		}
+		if _, _, err := proposal(bytes.NewReader(segment(0, changed))); err != nil && len(changed) < maxProposal/2 {
+			t.Errorf("%x became %x: %v", message, changed, err)
+		}
+	})
+}
