@@ -140,13 +140,20 @@ func (a *Actor) submit(ctx context.Context, s *sent) error {
 	return fmt.Errorf("submit %s: %w", s.id, err)
 }
 
-// batch is lots that one transaction settles.
+// batch is lots that one transaction settles, with what the party knows of each.
 type batch struct {
-	kind Kind
-	lots []Lot
+	kind  Kind
+	lots  []Lot
+	facts []Facts
 }
 
-// batches groups what is due: approvals and refunds by job, claims all together, the rest one by one.
+// halves splits a batch of more than one lot.
+func (b *batch) halves() (*batch, *batch) {
+	n := len(b.lots) / 2
+	return &batch{b.kind, b.lots[:n], b.facts[:n]}, &batch{b.kind, b.lots[n:], b.facts[n:]}
+}
+
+// batches groups what is due: approvals and refunds by job, claims and vouchers all together, the rest one by one.
 func (a *Actor) batches(ctx context.Context, lots []Lot, now chain.Time, errs *[]error) []*batch {
 	var all []*batch
 	groups := map[string]*batch{}
@@ -163,14 +170,11 @@ func (a *Actor) batches(ctx context.Context, lots []Lot, now chain.Time, errs *[
 		if kind == "" {
 			continue
 		}
-		if kind == KindCommit {
-			l.Root = *facts.Result
-		}
 		group := l.Key.String()
 		switch kind {
 		case KindApprove, KindRefund:
 			group = l.Key.Job.String()
-		case KindClaim:
+		case KindClaim, KindRedeem:
 			group = ""
 		}
 		group = string(kind) + group
@@ -179,6 +183,7 @@ func (a *Actor) batches(ctx context.Context, lots []Lot, now chain.Time, errs *[
 			all = append(all, groups[group])
 		}
 		groups[group].lots = append(groups[group].lots, l)
+		groups[group].facts = append(groups[group].facts, facts)
 	}
 	return all
 }
@@ -191,9 +196,8 @@ func (a *Actor) settle(ctx context.Context, b *batch, tip chain.Slot, clock chai
 	}
 	tx, err := a.Purse.Pay(ctx, draft, string(b.kind))
 	if tooLarge(err) && len(b.lots) > 1 {
-		half := len(b.lots) / 2
-		return errors.Join(a.settle(ctx, &batch{b.kind, b.lots[:half]}, tip, clock),
-			a.settle(ctx, &batch{b.kind, b.lots[half:]}, tip, clock))
+		first, second := b.halves()
+		return errors.Join(a.settle(ctx, first, tip, clock), a.settle(ctx, second, tip, clock))
 	}
 	if err != nil {
 		return fmt.Errorf("%s of %d lots: %w", b.kind, len(b.lots), err)
@@ -212,65 +216,6 @@ func (a *Actor) settle(ctx context.Context, b *batch, tip chain.Slot, clock chai
 		a.Acted(b.kind, keys, tx.ID())
 	}
 	return nil
-}
-
-// draft is the transaction of a batch.
-func (a *Actor) draft(ctx context.Context, b *batch, tip chain.Slot, clock chain.Clock) (chain.Draft, error) {
-	terms := b.lots[0].Terms
-	frame, err := a.frame(ctx, b.kind, terms, tip, clock)
-	if err != nil {
-		return chain.Draft{}, err
-	}
-	held := make([]plutus.Lot, len(b.lots))
-	for i, l := range b.lots {
-		u, ok, err := a.Book.Held(ctx, l.Ref)
-		if err != nil {
-			return chain.Draft{}, err
-		}
-		if !ok {
-			return chain.Draft{}, fmt.Errorf("lot %s: its output %s is not there: %w", l.Key, l.Ref, ErrTransition)
-		}
-		if held[i], err = a.Contracts.ReadLot(u, l.Terms.BondBps); err != nil {
-			return chain.Draft{}, fmt.Errorf("lot %s: %w", l.Key, err)
-		}
-	}
-	switch b.kind {
-	case KindApprove:
-		return a.Contracts.Approve(held, terms, frame)
-	case KindClaim:
-		return a.Contracts.Claim(held, frame)
-	case KindRefund:
-		return a.Contracts.Refund(held, terms, frame)
-	case KindCommit:
-		return a.Contracts.Commit(held[0], terms, b.lots[0].Root, plutus.ClaimAt(terms, frame.Until, clock), frame)
-	case KindDecline:
-		return a.Contracts.Decline(held[0], terms, frame)
-	}
-	return chain.Draft{}, fmt.Errorf("%s: %w", b.kind, ErrTransition)
-}
-
-// frame is the validity range of a transition: from the tip on, as long as allowed, before any deadline.
-func (a *Actor) frame(ctx context.Context, k Kind, t plutus.Terms, tip chain.Slot, clock chain.Clock) (plutus.Frame, error) {
-	length := min(chain.Time(a.Validity.Milliseconds()), chain.Time(a.Contracts.Params.MaxRangeMS))
-	end := clock.SlotToTime(tip) + length
-	switch k {
-	case KindCommit:
-		end = min(end, t.CommitBy)
-	case KindDecline:
-		end = min(end, t.DeclineBy)
-	}
-	until, err := clock.TimeToSlot(end)
-	if err != nil {
-		return plutus.Frame{}, fmt.Errorf("validity of %s: %w", k, err)
-	}
-	if until <= tip {
-		return plutus.Frame{}, fmt.Errorf("%s: its deadline has passed: %w", k, ErrTransition)
-	}
-	refs, err := a.Book.References(ctx)
-	if err != nil {
-		return plutus.Frame{}, fmt.Errorf("published scripts: %w", err)
-	}
-	return plutus.Frame{From: tip, Until: until, References: refs}, nil
 }
 
 // tooLarge says whether a transaction was refused for being too large, in bytes or in execution units.

@@ -2,12 +2,15 @@
 //
 // The states and the transitions between them carry the names they have on chain:
 //
-//	          Open                    Commit                  Claim
-//	Absent ─────────▶ Open ───────────────────▶ Committed ─────────────▶ Claimed
-//	                   │ │ │                        │
-//	                   │ │ └──────── Approve ───────┴───────────────────▶ Approved
-//	                   │ └────────── Decline ───────────────────────────▶ Declined
-//	                   └──────────── Refund ────────────────────────────▶ Refunded
+//	          Open            Commit                  Dispute
+//	Absent ─────────▶ Open ───────────▶ Committed ───────────────▶ Disputed
+//	                   │                    │                          │
+//	                   ├──── Approve ───────┼─▶ Approved               ├─ Verdict ─▶ Judged
+//	                   ├──── Redeem ────────┼─▶ Redeemed               ├─ Concede ─▶ Conceded
+//	                   ├──── Close ─────────┼─▶ Closed ◀──── Close ────┤
+//	                   │                    └─ Claim ──▶ Claimed       └─ Lapse ───▶ Lapsed
+//	                   ├──── Decline ──▶ Declined
+//	                   └──── Refund ───▶ Refunded
 //
 // A lot's state is a fold of [Step] over the events that the index found in blocks, so a rollback truncates the events
 // and folds again. What a party has to do next is never remembered: [Due] derives it from the state, from what the

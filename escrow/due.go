@@ -1,6 +1,9 @@
 package escrow
 
-import "github.com/tallycompute/tally/chain"
+import (
+	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/plutus"
+)
 
 // Role is the side from which a party looks at a lot.
 type Role uint8
@@ -17,6 +20,11 @@ type Facts struct {
 	Result      *[32]byte  // provider: root of the signed result; nil: none yet
 	ResultAt    chain.Time // provider: when the result was signed
 	Verified    bool       // requester: the result was fetched and is accepted
+	Faulty      bool       // requester: what was committed is not the result that is due
+
+	Voucher *plutus.Voucher // provider: the last one, verified; nil: none
+	Verdict *plutus.Verdict // of the attesters, on the lot as it is now; nil: none yet
+	Concede bool            // the party gives up a dispute
 }
 
 // Policy is when a party acts within what the terms allow. All in milliseconds.
@@ -24,13 +32,16 @@ type Policy struct {
 	DeclineLead int64 // a provider without its inputs declines this long before decline_by
 	CommitLead  int64 // a provider whose result is not paid commits at the latest this long before commit_by
 	Patience    int64 // and at the earliest this long after its result was signed
-	Grace       int64 // the provider refunds, in place of an absent requester, this long after commit_by
+	Grace       int64 // what is the other side's to do is done in its place this long after it could have been
 }
 
 // Due says which transition the party should make at time now (empty: none), and when to ask again if nothing happens
 // before that (0: only something new can change the answer).
 func Due(r Role, l Lot, f Facts, p Policy, now chain.Time) (Kind, chain.Time) {
-	if r == Requester {
+	switch {
+	case l.Status == Disputed:
+		return dueDisputed(r, l, f, p, now)
+	case r == Requester:
 		return dueRequester(l, f, now)
 	}
 	return dueProvider(l, f, p, now)
@@ -44,8 +55,11 @@ func dueRequester(l Lot, f Facts, now chain.Time) (Kind, chain.Time) {
 		}
 		return at(KindRefund, l.Terms.CommitBy, now)
 	case Committed:
-		if f.Verified {
+		switch {
+		case f.Verified:
 			return KindApprove, 0
+		case f.Faulty && l.Terms.Disputes != (plutus.Disputes{}) && now < l.ClaimAt:
+			return KindDispute, 0
 		}
 	}
 	return "", 0
@@ -53,6 +67,7 @@ func dueRequester(l Lot, f Facts, now chain.Time) (Kind, chain.Time) {
 
 func dueProvider(l Lot, f Facts, p Policy, now chain.Time) (Kind, chain.Time) {
 	t := l.Terms
+	last := t.CommitBy - chain.Time(p.CommitLead)
 	switch {
 	case l.Status == Committed:
 		return at(KindClaim, l.ClaimAt, now)
@@ -61,12 +76,28 @@ func dueProvider(l Lot, f Facts, p Policy, now chain.Time) (Kind, chain.Time) {
 	case now >= t.CommitBy:
 		return at(KindRefund, t.CommitBy+chain.Time(p.Grace), now)
 	case f.Result != nil:
-		when := min(f.ResultAt+chain.Time(p.Patience), t.CommitBy-chain.Time(p.CommitLead))
-		return at(KindCommit, when, now)
+		return at(KindCommit, min(f.ResultAt+chain.Time(p.Patience), last), now)
+	case f.Voucher != nil:
+		return at(KindRedeem, last, now)
 	case !f.InputsReady && now < t.DeclineBy:
 		return at(KindDecline, t.DeclineBy-chain.Time(p.DeclineLead), now)
 	}
 	return "", t.CommitBy
+}
+
+// dueDisputed: a verdict until the deadline, then the split without one, which is the provider's to bring about.
+func dueDisputed(r Role, l Lot, f Facts, p Policy, now chain.Time) (Kind, chain.Time) {
+	when := l.Deadline
+	if r == Requester {
+		when += chain.Time(p.Grace)
+	}
+	switch {
+	case f.Concede:
+		return KindConcede, 0
+	case f.Verdict != nil && now < l.Deadline:
+		return KindVerdict, 0
+	}
+	return at(KindLapse, when, now)
 }
 
 // at is k once its time has come, and before that nothing until then.

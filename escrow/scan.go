@@ -45,7 +45,6 @@ func scanTx(c *plutus.Contracts, tx chain.BlockTx, slot chain.Slot, spent, made 
 	if err != nil {
 		return nil, nil
 	}
-	// A claim names no terms, and needs none: it pays all that the lot holds.
 	lookup := func(ref chain.OutRef) (plutus.Lot, bool) {
 		u, ok := spent[ref]
 		if !ok {
@@ -54,7 +53,7 @@ func scanTx(c *plutus.Contracts, tx chain.BlockTx, slot chain.Slot, spent, made 
 		if !ok {
 			return plutus.Lot{}, false
 		}
-		l, err := c.ReadLot(u, action.Terms.BondBps)
+		l, err := c.ReadLot(u, action.TermsOf(c.JobOf(u)))
 		return l, err == nil
 	}
 	events, err := c.Observe(tx, lookup)
@@ -83,8 +82,11 @@ func eventOf(e plutus.Event, tx chain.TxID, slot chain.Slot) Event {
 		n.PriceUNTX, n.BondUNTX, n.Lovelace, n.Ref = e.Lot.PriceUNTX, e.Lot.BondUNTX, e.Lot.Lovelace, e.Lot.Ref
 	case KindCommit:
 		n.Root, n.ClaimAt, n.Ref = e.Lot.Root, e.Lot.ClaimAt, e.Lot.Ref
+	case KindDispute:
+		n.Deadline, n.Ref = e.Lot.Deadline, e.Lot.Ref
 	default:
-		n.ToProviderUNTX, n.ToRequesterUNTX = e.ToProviderUNTX, e.ToRequesterUNTX
+		n.AwardUNTX, n.ToProviderUNTX, n.ToRequesterUNTX = e.AwardUNTX, e.ToProviderUNTX, e.ToRequesterUNTX
+		n.ToPayeeUNTX, n.ToSinkUNTX = e.ToPayeeUNTX, e.ToSinkUNTX
 	}
 	return n
 }

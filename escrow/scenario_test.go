@@ -15,10 +15,11 @@ import (
 
 // Scenarios are text. A line is what happens or what is expected:
 //
-//	terms decline_by=… commit_by=… bond_bps=… penalty_bps=…
+//	terms decline_by=… commit_by=… bond_bps=… penalty_bps=… [dispute_bond=… dispute_cost=… slash_bps=… share_bps=…]
 //	policy decline_lead=… commit_lead=… patience=… grace=…
-//	open price=… bond=…  |  commit claim_at=…  |  approve|claim|refund|decline [provider=… requester=…]
-//	fact inputs | fact result at=… | fact verified
+//	open price=… bond=…  |  commit claim_at=…  |  dispute deadline=…
+//	approve|claim|refund|decline|redeem|close|verdict|concede|lapse [award=… slash=…] [provider=… requester=… payee=…]
+//	fact inputs | fact result at=… | fact verified | fact faulty | fact voucher | fact verdict | fact concede
 //	due requester|provider now=… → TRANSITION [then=…] | nothing [then=…]
 //	state STATUS
 //	refused: LINE            the event must not be possible
@@ -85,6 +86,10 @@ func (s *scenario) do(words []string) error {
 		s.terms = plutus.Terms{
 			DeclineBy: chain.Time(args["decline_by"]), CommitBy: chain.Time(args["commit_by"]),
 			BondBps: uint16(args["bond_bps"]), PenaltyBps: uint16(args["penalty_bps"]),
+			Disputes: plutus.Disputes{
+				BondUNTX: uint64(args["dispute_bond"]), CostUNTX: uint64(args["dispute_cost"]),
+				SlashBps: uint16(args["slash_bps"]), ShareBps: uint16(args["share_bps"]),
+			},
 		}
 		return nil
 	case "policy":
@@ -98,6 +103,16 @@ func (s *scenario) do(words []string) error {
 			s.facts.Result, s.facts.ResultAt = &[32]byte{1}, chain.Time(args["at"])
 		case "verified":
 			s.facts.Verified = true
+		case "faulty":
+			s.facts.Faulty = true
+		case "voucher":
+			s.facts.Voucher = &plutus.Voucher{}
+		case "verdict":
+			s.facts.Verdict = &plutus.Verdict{}
+		case "concede":
+			s.facts.Concede = true
+		default:
+			return fmt.Errorf("no such fact: %s", words[1])
 		}
 		return nil
 	case "state":
@@ -136,13 +151,19 @@ func (s *scenario) event(k Kind, args map[string]int64) error {
 		e.Ref = chain.OutRef{Tx: e.Tx}
 	case KindCommit:
 		e.Root, e.ClaimAt, e.Ref = [32]byte{1}, chain.Time(args["claim_at"]), chain.OutRef{Tx: e.Tx}
+	case KindDispute:
+		e.Deadline, e.Ref = chain.Time(args["deadline"]), chain.OutRef{Tx: e.Tx}
 	default:
-		e.ToProviderUNTX, e.ToRequesterUNTX = s.lot.due(k)
-		if p, ok := args["provider"]; ok {
-			e.ToProviderUNTX = uint64(p)
+		e.AwardUNTX = uint64(args["award"])
+		due, err := s.lot.due(k, e.AwardUNTX, uint64(args["slash"]))
+		if err != nil {
+			return err
 		}
-		if r, ok := args["requester"]; ok {
-			e.ToRequesterUNTX = uint64(r)
+		e.ToProviderUNTX, e.ToRequesterUNTX, e.ToPayeeUNTX, e.ToSinkUNTX = due.ProviderUNTX, due.RequesterUNTX, due.PayeeUNTX, due.SinkUNTX
+		for name, to := range map[string]*uint64{"provider": &e.ToProviderUNTX, "requester": &e.ToRequesterUNTX, "payee": &e.ToPayeeUNTX} {
+			if q, ok := args[name]; ok {
+				*to = uint64(q)
+			}
 		}
 	}
 	l, err := Step(s.lot, e)

@@ -32,16 +32,22 @@ type Event struct {
 	BondUNTX  uint64          `json:"bond_untx,omitempty"`
 	Lovelace  chain.Lovelace  `json:"lovelace,omitempty"`
 
-	// KindOpen, KindCommit: the output that holds the lot from now on
+	// KindOpen, KindCommit, KindDispute: the output that holds the lot from now on
 	Ref chain.OutRef `json:"ref,omitzero"`
 
 	// KindCommit
 	Root    [32]byte   `json:"root,omitzero"`
 	ClaimAt chain.Time `json:"claim_at,omitempty"`
 
-	// transitions to a final state: what each side got
+	// KindDispute
+	Deadline chain.Time `json:"deadline,omitempty"`
+
+	// transitions to a final state: what was awarded (plutus.Lot.Split), and what each side got
+	AwardUNTX       uint64 `json:"award_untx,omitempty"`
 	ToProviderUNTX  uint64 `json:"to_provider_untx,omitempty"`
 	ToRequesterUNTX uint64 `json:"to_requester_untx,omitempty"`
+	ToPayeeUNTX     uint64 `json:"to_payee_untx,omitempty"` // of a dispute's cost
+	ToSinkUNTX      uint64 `json:"to_sink_untx,omitempty"`  // slashed
 }
 
 // Lot is the state of a lot.
@@ -57,11 +63,15 @@ type Lot struct {
 	Ref       chain.OutRef
 	Root      [32]byte
 	ClaimAt   chain.Time
+	Deadline  chain.Time // of verdicts, once disputed
 	Txs       map[Kind]chain.TxID
 	Slots     map[Kind]chain.Slot
 
+	AwardUNTX       uint64
 	ToProviderUNTX  uint64
 	ToRequesterUNTX uint64
+	ToPayeeUNTX     uint64
+	ToSinkUNTX      uint64
 }
 
 // Mine says whether key paid into the lot's opening. A lot that only names a key is nobody's business of that key's.
@@ -95,28 +105,30 @@ func Step(l Lot, e Event) (Lot, error) {
 	case KindCommit:
 		n.Ref, n.Root, n.ClaimAt = e.Ref, e.Root, e.ClaimAt
 		return n, nil
+	case KindDispute:
+		if l.Terms.Disputes == (plutus.Disputes{}) {
+			return l, fmt.Errorf("lot %s: its terms allow no disputes: %w", l.Key, ErrTransition)
+		}
+		n.Ref, n.Deadline = e.Ref, e.Deadline
+		return n, nil
 	}
-	n.Ref = chain.OutRef{}
-	n.ToProviderUNTX, n.ToRequesterUNTX = e.ToProviderUNTX, e.ToRequesterUNTX
-	if p, r := n.due(e.Kind); p != e.ToProviderUNTX || r != e.ToRequesterUNTX {
-		return l, fmt.Errorf("lot %s: %s pays %d to the provider and %d to the requester, due are %d and %d: %w",
-			l.Key, e.Kind, e.ToProviderUNTX, e.ToRequesterUNTX, p, r, ErrAmount)
+	n.Ref, n.AwardUNTX = chain.OutRef{}, e.AwardUNTX
+	n.ToProviderUNTX, n.ToRequesterUNTX, n.ToPayeeUNTX, n.ToSinkUNTX = e.ToProviderUNTX, e.ToRequesterUNTX, e.ToPayeeUNTX, e.ToSinkUNTX
+	got := plutus.Split{ProviderUNTX: e.ToProviderUNTX, RequesterUNTX: e.ToRequesterUNTX, PayeeUNTX: e.ToPayeeUNTX, SinkUNTX: e.ToSinkUNTX}
+	due, err := l.due(e.Kind, e.AwardUNTX, e.ToSinkUNTX)
+	if err != nil || due != got {
+		return l, fmt.Errorf("lot %s: %s pays %+v, due are %+v: %w", l.Key, e.Kind, got, due, errors.Join(ErrAmount, err))
 	}
 	return n, nil
 }
 
-// due is what a final transition pays to the provider and to the requester.
-func (l Lot) due(k Kind) (provider, requester uint64) {
-	switch k {
-	case KindApprove, KindClaim:
-		return l.PriceUNTX + l.BondUNTX, 0
-	case KindRefund:
-		p := l.PenaltyUNTX()
-		return l.BondUNTX - p, l.PriceUNTX + p
-	case KindDecline:
-		return l.BondUNTX, l.PriceUNTX
+// due is what a final transition pays.
+func (l Lot) due(k Kind, award, slash uint64) (plutus.Split, error) {
+	held := plutus.Lot{PriceUNTX: l.PriceUNTX, BondUNTX: l.BondUNTX}
+	if l.Status == Disputed {
+		held.StakeUNTX = l.Terms.Disputes.BondUNTX
 	}
-	return 0, 0
+	return held.Split(plutus.Kind(k), l.Terms, award, slash)
 }
 
 // Fold applies events in order to a lot that does not exist yet.

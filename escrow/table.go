@@ -23,13 +23,22 @@ const (
 	Absent Status = iota
 	Open
 	Committed
+	Disputed
 	Approved
 	Claimed
+	Redeemed
 	Refunded
 	Declined
+	Judged
+	Conceded
+	Lapsed
+	Closed
 )
 
-var statusNames = [...]string{"absent", "open", "committed", "approved", "claimed", "refunded", "declined"}
+var statusNames = [...]string{
+	"absent", "open", "committed", "disputed",
+	"approved", "claimed", "redeemed", "refunded", "declined", "judged", "conceded", "lapsed", "closed",
+}
 
 func (s Status) String() string {
 	if int(s) < len(statusNames) {
@@ -66,6 +75,12 @@ const (
 	KindClaim   Kind = "claim"
 	KindRefund  Kind = "refund"
 	KindDecline Kind = "decline"
+	KindClose   Kind = "close"
+	KindRedeem  Kind = "redeem"
+	KindDispute Kind = "dispute"
+	KindVerdict Kind = "verdict"
+	KindConcede Kind = "concede"
+	KindLapse   Kind = "lapse"
 )
 
 // Transition is a row of the state table.
@@ -83,8 +98,17 @@ func Table() []Transition {
 		{Open, KindApprove, Approved},
 		{Open, KindRefund, Refunded},
 		{Open, KindDecline, Declined},
+		{Open, KindRedeem, Redeemed},
+		{Open, KindClose, Closed},
 		{Committed, KindApprove, Approved},
 		{Committed, KindClaim, Claimed},
+		{Committed, KindRedeem, Redeemed},
+		{Committed, KindDispute, Disputed},
+		{Committed, KindClose, Closed},
+		{Disputed, KindVerdict, Judged},
+		{Disputed, KindConcede, Conceded},
+		{Disputed, KindLapse, Lapsed},
+		{Disputed, KindClose, Closed},
 	}
 }
 

@@ -3,6 +3,7 @@ package plutus
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/blinklabs-io/plutigo/data"
@@ -30,7 +31,14 @@ func labels(t *testing.T) (all string) {
 
 // everywhere is what is tried on every transition.
 func everywhere(kind string) []attack {
-	beside := map[string]string{"open": "open.alone", "terms": "open.alone", "commit": "items.one", "decline": "items.one"}[kind]
+	beside := "items.one"
+	opens := kind == "open" || kind == "terms" || kind == "contested"
+	switch {
+	case opens:
+		beside = "open.alone"
+	case slices.Contains([]string{"approve", "claim", "refund", "redeem"}, kind):
+		beside = ""
+	}
 	fake, foreign := beside, beside
 	if beside == "" {
 		beside, fake, foreign = "items.redeemers", "items.token", "items.token"
@@ -71,13 +79,13 @@ func everywhere(kind string) []attack {
 			d.Mint[0].Redeemer = raw(integer(7))
 		}},
 		{"the policy does not run", "stub.policy", func(w *world, d *chain.Draft) {
-			if kind == "open" || kind == "terms" {
+			if opens {
 				w.spend(d, w.fake(0xee, 0, Open, true), w.StubScript)
 			}
 			d.Mint, d.Outputs = nil, nil
 		}},
 		{"another policy runs in its place", "stub.policy", func(w *world, d *chain.Draft) {
-			if kind == "open" || kind == "terms" {
+			if opens {
 				w.spend(d, w.fake(0xee, 0, Open, true), w.StubScript)
 			}
 			s := chaintest.Accepts(2)

@@ -198,7 +198,11 @@ func declineAttacks() attacks {
 
 // settling is what is tried on the transitions that take many lots.
 func settling(kind string) []attack {
-	unpaid := map[string]string{"approve": "approve.payout", "claim": "claim.payout", "refund": "refund.provider"}[kind]
+	unpaid := map[string]string{"approve": "approve.payout", "claim": "claim.payout", "refund": "refund.provider", "redeem": "redeem.count"}[kind]
+	kept, none := unpaid, kind+".burn"
+	if kind == "redeem" {
+		kept, none = "redeem.payout", "redeem.left_over"
+	}
 	return []attack{
 		{"a token not burned", kind + ".burn", func(w *world, d *chain.Draft) {
 			for name := range d.Mint[0].Assets {
@@ -214,7 +218,7 @@ func settling(kind string) []attack {
 			mints(w.Token(w.otherID(), Open), -1)(w, d)
 			mints(w.Token(w.otherID(), Committed), 1)(w, d)
 		}},
-		{"no lot at all", kind + ".burn", func(w *world, d *chain.Draft) {
+		{"no lot at all", none, func(w *world, d *chain.Draft) {
 			d.Inputs = nil
 			w.give(d, w.Token(w.otherID(), Open))
 			d.Mint[0].Assets = map[string]int64{w.Token(w.otherID(), Open).Name: -1}
@@ -238,13 +242,13 @@ func settling(kind string) []attack {
 			w.spend(d, w.lotIn(0xf0, 0, s, t), w.StubScript)
 			w.balanceTokens(d)
 		}},
-		{"a lot with surplus lovelace, kept", unpaid, func(_ *world, d *chain.Draft) {
+		{"a lot with surplus lovelace, kept", kept, func(_ *world, d *chain.Draft) {
 			d.Inputs[0].Value.Coin += 5
 		}},
 		{"a lot's datum in another encoding", "", func(_ *world, d *chain.Draft) {
 			d.Inputs[0].Datum = definite(d.Inputs[0].Datum)
 		}},
-		{"outputs in front", map[string]string{"approve": "approve.payout", "claim": "claim.signer", "refund": "refund.provider"}[kind], func(w *world, d *chain.Draft) {
+		{"outputs in front", map[string]string{"approve": "approve.payout", "claim": "claim.signer", "refund": "refund.provider", "redeem": "redeem.signer"}[kind], func(w *world, d *chain.Draft) {
 			d.Outputs = slices.Insert(d.Outputs, 0, w.payout(w.stranger.Address, 2_000_000, 0))
 		}},
 	}

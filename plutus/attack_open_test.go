@@ -138,7 +138,7 @@ func termsAttacks() attacks {
 	}
 	upper := func(w *world) chain.Time { return w.at(w.moments.open + w.span) }
 	return attacks{(*world).open, func(w *world) chaintest.Actor { return w.requester }, []attack{
-		bend("a byte short", "open.terms", func(b []byte) []byte { return b[:TermsSize-1] }),
+		bend("a byte short", "open.terms", func(b []byte) []byte { return b[:plainSize-1] }),
 		bend("a byte long", "open.terms", func(b []byte) []byte { return append(b, 0) }),
 		bend("empty", "open.terms", func([]byte) []byte { return nil }),
 		bend("another version", "open.terms", func(b []byte) []byte { b[0] = 2; return b }),
@@ -152,6 +152,14 @@ func termsAttacks() attacks {
 		with("commit_by at the horizon", "", func(w *world, t *Terms) { t.CommitBy = upper(w) + chain.Time(w.Params.MaxHorizonMS) }),
 		with("commit_by beyond the horizon", "open.horizon", func(w *world, t *Terms) { t.CommitBy = upper(w) + chain.Time(w.Params.MaxHorizonMS) + 1 }),
 		with("commit_by at the end of time", "open.horizon", func(_ *world, t *Terms) { t.CommitBy = -1 }),
+		with("commit_by at the shortest horizon", "", func(w *world, t *Terms) {
+			t.CommitBy = upper(w) + chain.Time(w.Params.MinHorizonMS)
+			t.DeclineBy = t.CommitBy
+		}),
+		with("commit_by within the shortest horizon", "open.horizon", func(w *world, t *Terms) {
+			t.CommitBy = upper(w) + chain.Time(w.Params.MinHorizonMS) - 1
+			t.DeclineBy = t.CommitBy
+		}),
 		with("the shortest review", "", func(w *world, t *Terms) { t.ReviewMS = w.Params.MinReviewMS }),
 		with("a shorter review", "open.review", func(w *world, t *Terms) { t.ReviewMS = w.Params.MinReviewMS - 1 }),
 		with("the longest review", "", func(w *world, t *Terms) { t.ReviewMS = w.Params.MaxReviewMS }),

@@ -29,6 +29,8 @@ func everything() map[string]attacks {
 	all := map[string]attacks{
 		"open": openAttacks(), "terms": termsAttacks(), "commit": commitAttacks(), "approve": approveAttacks(),
 		"claim": claimAttacks(), "refund": refundAttacks(), "decline": declineAttacks(),
+		"contested": contestedAttacks(), "close": closeAttacks(), "redeem": redeemAttacks(), "dispute": disputeAttacks(),
+		"verdict": verdictAttacks(), "concede": concedeAttacks(), "lapse": lapseAttacks(),
 	}
 	for name, as := range all {
 		as.list = append(as.list, everywhere(name)...)
@@ -98,7 +100,9 @@ func TestBesides(t *testing.T) {
 // TestEveryCheckIsTried: no check of the contracts is without an attack that only it refuses, and none without its
 // sentence. The checks that there is an output at all are tried in the contracts' own tests: a draft has its change.
 func TestEveryCheckIsTried(t *testing.T) {
-	tried := map[string]bool{"commit.output": true, "claim.output": true, "refund.output": true, "redeemer": true}
+	tried := map[string]bool{
+		"commit.output": true, "claim.output": true, "refund.output": true, "redeem.output": true, "dispute.output": true, "redeemer": true,
+	}
 	for _, b := range besides() {
 		tried[b.want] = true
 	}

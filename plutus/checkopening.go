@@ -14,6 +14,8 @@ type Mine struct {
 	Until chain.Time              // the end of the reservation: the opening must not be valid any more then
 	Keys  []chain.KeyHash         // every key of mine, payment and stake
 	Owns  func(chain.OutRef) bool // outputs that are mine, in the chain or still waiting for a block
+
+	Attesters []PublicKey // whose verdicts I accept
 }
 
 // Unsafe is an opening that must not be witnessed, with the line of the checklist that says so. It wraps ErrUnsafe.
@@ -45,7 +47,7 @@ func (c *Contracts) CheckOpening(tx *chain.Tx, resolved []chain.UTxO, m Mine, p 
 	for _, u := range resolved {
 		o.resolved[u.Ref] = u
 	}
-	for _, check := range []func() error{o.nothingElse, o.inputs, o.collateral, o.mint, o.lot, o.balance} {
+	for _, check := range []func() error{o.nothingElse, o.inputs, o.collateral, o.mint, o.attesters, o.lot, o.balance} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -141,12 +143,22 @@ func (o *opening) mint() error {
 	return nil
 }
 
+// attesters: whoever can decide on my lot is on my own list.
+func (o *opening) attesters() error {
+	for _, k := range o.Terms.Disputes.Attesters.List() {
+		if !slices.Contains(o.Attesters, k) {
+			return unsafe("attesters", "%s is not on my list", k)
+		}
+	}
+	return nil
+}
+
 // lot: exactly one lot is mine, of the agreed price, bond and lovelace.
 func (o *opening) lot() error {
 	id, _ := o.Terms.JobID()
 	found := 0
 	for _, u := range o.Outputs {
-		l, err := o.ReadLot(u, o.Terms.BondBps)
+		l, err := o.ReadLot(u, o.Terms)
 		if err != nil || !o.pays(l.Provider) {
 			continue
 		}

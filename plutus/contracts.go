@@ -2,6 +2,7 @@ package plutus
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/blinklabs-io/plutigo/data"
@@ -43,7 +44,7 @@ func build(n chain.Network, p Params, blueprint []byte) (*Contracts, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := p.data(prefix, suffix)
+	args := p.data(n, prefix, suffix)
 	c := &Contracts{Network: n, Params: p}
 	if c.PolicyScript, err = apply(policy, args...); err != nil {
 		return nil, err
@@ -63,14 +64,20 @@ func build(n chain.Network, p Params, blueprint []byte) (*Contracts, error) {
 }
 
 // data lists the policy's parameters in the order of validators/lots.ak.
-func (p Params) data(stubPrefix, stubSuffix []byte) []data.PlutusData {
+func (p Params) data(n chain.Network, stubPrefix, stubSuffix []byte) []data.PlutusData {
 	return []data.PlutusData{
 		data.NewConstr(0, data.NewByteString(p.NTX.Policy[:]), data.NewByteString([]byte(p.NTX.Name))),
-		data.NewConstr(0, integer(p.MaxRangeMS), integer(p.MinReviewMS), integer(p.MaxReviewMS), integer(p.MaxHorizonMS),
+		data.NewConstr(0, integer(p.MaxRangeMS), integer(p.MinReviewMS), integer(p.MaxReviewMS),
+			integer(p.MinHorizonMS), integer(p.MaxHorizonMS), integer(p.MinVerdictMS), integer(p.MaxVerdictMS),
 			integer(uint64(p.MinLotLovelace))),
 		data.NewConstr(0, data.NewByteString(stubPrefix), data.NewByteString(stubSuffix)),
+		data.NewByteString(magic(n)),
+		data.NewByteString(p.Sink[:]),
 	}
 }
+
+// magic tells networks apart in what is signed for the contracts.
+func magic(n chain.Network) []byte { return binary.BigEndian.AppendUint32(nil, n.Magic) }
 
 // around is what is hashed before and after the policy's id in the stub's code: the language tag and the code around
 // its one argument. So the policy can tell its stub's hash from its own id, without either being part of the other.

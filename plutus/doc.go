@@ -4,13 +4,15 @@
 //
 // A lot is one provider's part of one job, one output at the stub's address. Its transitions:
 //
-//	          Open                    Commit
-//	∅ ────────────────▶ Open ───────────────────▶ Committed
-//	   requester and     │ Approve (requester)      │ Approve (requester)
-//	   every provider    │ Decline (provider)       │ Claim (provider)
-//	                     │ Refund (anyone)          │
-//	                     ▼                          ▼
-//	                    done                       done
+//	          Open                   Commit                     Dispute
+//	∅ ────────────────▶ Open ──────────────────▶ Committed ───────────────▶ Disputed
+//	   requester and     │ Approve (requester)     │ Approve (requester)      │ Verdict (attesters)
+//	   every provider    │ Redeem (provider)       │ Redeem (provider)        │ Concede (either)
+//	                     │ Decline (provider)      │ Claim (provider)         │ Lapse (anyone)
+//	                     │ Refund (anyone)         │                          │
+//	                     │ Close (both)            │ Close (both)             │ Close (both)
+//	                     ▼                         ▼                          ▼
+//	                    done                      done                       done
 //
 // The policy of the lots' tokens runs in every one of them and checks the whole transaction; the stub, which guards
 // the outputs, only sees to it that the policy runs. Both are written in Aiken under contracts/ and compiled into

@@ -73,6 +73,12 @@ func (c *Contracts) burns(lots []Lot) map[chain.AssetID]int64 {
 	return m
 }
 
+// pays are the outputs of a lot's end that pay the requester and the provider, each with its lovelace.
+func (c *Contracts) pays(l Lot, t Terms, s Split) []chain.Output {
+	mine, theirs := l.lovelace()
+	return []chain.Output{c.payout(t.Requester, theirs, s.RequesterUNTX), c.payout(l.Provider, mine, s.ProviderUNTX)}
+}
+
 // payout is an output to one of the parties.
 func (c *Contracts) payout(to chain.Address, coin chain.Lovelace, untx uint64) chain.Output {
 	return chain.Output{Address: to, Value: chain.Coins(coin).With(c.Params.NTX, untx)}

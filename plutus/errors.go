@@ -10,6 +10,10 @@ var (
 	ErrLot = errors.New("not a lot")
 	// ErrRedeemer is a redeemer that the policy does not know.
 	ErrRedeemer = errors.New("invalid redeemer")
+	// ErrVoucher is a voucher that is not worth what it says.
+	ErrVoucher = errors.New("invalid voucher")
+	// ErrVerdict is a verdict that too few of a job's attesters signed, or that the contracts do not pay.
+	ErrVerdict = errors.New("invalid verdict")
 	// ErrDraft is a transition that cannot be made from what was given.
 	ErrDraft = errors.New("impossible transition")
 	// ErrUnknownLot is a settlement of a lot that the index never saw opened.

@@ -2,7 +2,11 @@ package plutus
 
 import (
 	"bytes"
+	"reflect"
+	"slices"
 	"testing"
+
+	"github.com/blinklabs-io/plutigo/data"
 
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/chain/chaintest"
@@ -14,6 +18,9 @@ func FuzzUnpackTerms(f *testing.F) {
 	f.Add(w.terms.pack())
 	t := w.terms
 	t.Requester = w.addresses[1]
+	f.Add(t.pack())
+	f.Add(w.contested.pack())
+	t.VoucherKey = w.contested.VoucherKey
 	f.Add(t.pack())
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -31,10 +38,7 @@ func FuzzUnpackTerms(f *testing.F) {
 func FuzzDecodeAction(f *testing.F) {
 	w := newWorld(f, silentBlueprint)
 	for _, k := range kinds() {
-		b, err := Action{Kind: k, Terms: w.terms, Root: [32]byte{1}}.Encode()
-		if err != nil {
-			f.Fatal(err)
-		}
+		b := raw(data.NewConstr(uint(slices.Index(kinds(), k)), says(w.action(k))...))
 		f.Add(b)
 		f.Add(definite(b))
 	}
@@ -47,7 +51,7 @@ func FuzzDecodeAction(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, err := DecodeAction(out, w.Network); err != nil || again != a || !chain.IsCanonicalData(out) {
+		if again, err := DecodeAction(out, w.Network); err != nil || !reflect.DeepEqual(again, a) || !chain.IsCanonicalData(out) {
 			t.Fatalf("%+v, then %+v, %v", a, again, err)
 		}
 	})
@@ -58,11 +62,12 @@ func FuzzReadLot(f *testing.F) {
 	w := newWorld(f, silentBlueprint)
 	f.Add(w.lotIn(1, 0, Open, w.terms).Datum, uint8(Open), uint64(price+bond))
 	f.Add(w.lotIn(1, 1, Committed, w.terms).Datum, uint8(Committed), uint64(1))
+	f.Add(w.lotIn(1, 1, Disputed, w.contested).Datum, uint8(Disputed), uint64(disputeBond+1))
 	f.Add(definite(w.lotIn(1, 1, Open, w.terms).Datum), uint8(2), uint64(0))
 	f.Fuzz(func(t *testing.T, datum []byte, state uint8, sum uint64) {
 		v := chain.Coins(ada).With(ntx, sum).With(w.Token(w.job, State(state)), 1)
 		u := chain.UTxO{Output: chain.Output{Address: w.Address, Value: v, Datum: datum}}
-		l, err := w.ReadLot(u, bondBps)
+		l, err := w.ReadLot(u, w.contested)
 		if err != nil {
 			return
 		}
@@ -70,11 +75,11 @@ func FuzzReadLot(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := w.ReadLot(chain.UTxO{Output: o}, bondBps)
+		m, err := w.ReadLot(chain.UTxO{Output: o}, w.contested)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m.Provider != l.Provider || m.Root != l.Root || m.ClaimAt != l.ClaimAt || m.PriceUNTX != l.PriceUNTX || m.Job != l.Job || m.State != l.State {
+		if m.Provider != l.Provider || m.Root != l.Root || m.ClaimAt != l.ClaimAt || m.Deadline != l.Deadline || m.Own != l.Own || m.PriceUNTX != l.PriceUNTX || m.Job != l.Job || m.State != l.State {
 			t.Fatalf("%+v, then %+v", l, m)
 		}
 	})
@@ -84,10 +89,7 @@ func FuzzReadLot(f *testing.F) {
 func FuzzObserve(f *testing.F) {
 	w := newWorld(f, silentBlueprint)
 	for _, k := range kinds() {
-		b, err := Action{Kind: k, Terms: w.terms}.Encode()
-		if err != nil {
-			f.Fatal(err)
-		}
+		b := raw(data.NewConstr(uint(slices.Index(kinds(), k)), says(w.action(k))...))
 		f.Add(b, int64(1))
 		f.Add(b, int64(-1))
 	}

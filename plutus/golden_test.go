@@ -75,8 +75,8 @@ func TestHashes(t *testing.T) {
 		policy  string
 		address string
 	}{
-		{"mainnet", chain.Network{Magic: 764824073, ID: 1}, mainnet, "b365e4f35e9080abb24cbb30b478561bfa0c137f1ab333e496795e33", "addr1wxg9y6qpejssrdh3tpa4qq553xml4l53k0wetpcdaxuv38gqdj70s"},
-		{"preprod", chain.Network{Magic: 1}, preprod, "90e3b3c9d0b07cd993ba73a69c62d33dde6c9e9c4c8212e840a16a54", "addr_test1wrslzt5d6v0ne06ntwv0genmlggreqpqt029he9c3ghz0rqpmdnkw"},
+		{"mainnet", chain.Network{Magic: 764824073, ID: 1}, mainnet, "96d75096ef05b7ddb66c92f611f7a294b4bb3a1e0fefe16a1184631a", "addr1w8f9knujfhw4erletsquvu0met75g2us0h65gxmr65x5zscd58yea"},
+		{"preprod", chain.Network{Magic: 1}, preprod, "30b4236db7bf883471f64f57ff16b5d1d3df4cc2e7c6772ba59124e3", "addr_test1wpy95v7usr6gjg2wf4a772alvjg7aesj3hz9gggjw8jtn9qh69fu5"},
 	} {
 		got, err := New(c.network, c.params)
 		if err != nil {
@@ -108,14 +108,19 @@ func TestStubIsPinned(t *testing.T) {
 
 func TestParamsThatCannotWork(t *testing.T) {
 	for name, f := range map[string]func(*Params){
-		"no asset":           func(p *Params) { p.NTX = chain.AssetID{} },
-		"long asset name":    func(p *Params) { p.NTX.Name = strings.Repeat("x", 33) },
-		"no review":          func(p *Params) { p.MinReviewMS = 0 },
-		"review upside down": func(p *Params) { p.MaxReviewMS = p.MinReviewMS - 1 },
-		"endless review":     func(p *Params) { p.MaxReviewMS = 1 << 60 },
-		"no range":           func(p *Params) { p.MaxRangeMS = 0 },
-		"no horizon":         func(p *Params) { p.MaxHorizonMS = 0 },
-		"no lovelace":        func(p *Params) { p.MinLotLovelace = 0 },
+		"no asset":            func(p *Params) { p.NTX = chain.AssetID{} },
+		"long asset name":     func(p *Params) { p.NTX.Name = strings.Repeat("x", 33) },
+		"no review":           func(p *Params) { p.MinReviewMS = 0 },
+		"review upside down":  func(p *Params) { p.MaxReviewMS = p.MinReviewMS - 1 },
+		"endless review":      func(p *Params) { p.MaxReviewMS = 1 << 60 },
+		"no range":            func(p *Params) { p.MaxRangeMS = 0 },
+		"no horizon":          func(p *Params) { p.MaxHorizonMS = 0 },
+		"no lovelace":         func(p *Params) { p.MinLotLovelace = 0 },
+		"no least horizon":    func(p *Params) { p.MinHorizonMS = 0 },
+		"horizon upside down": func(p *Params) { p.MaxHorizonMS = p.MinHorizonMS - 1 },
+		"no verdict":          func(p *Params) { p.MinVerdictMS = 0 },
+		"endless verdict":     func(p *Params) { p.MaxVerdictMS = 1 << 60 },
+		"no sink":             func(p *Params) { p.Sink = chain.ScriptHash{} },
 	} {
 		p := Live(ntx)
 		f(&p)

@@ -11,12 +11,15 @@ type digest [32]byte
 
 func (d digest) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, d[:]), nil }
 
-func (d *digest) UnmarshalText(b []byte) error {
-	if len(b) != 2*len(d) {
-		return fmt.Errorf("digest of %d digits: %w", len(b), ErrTerms)
+func (d *digest) UnmarshalText(b []byte) error { return unhex(d[:], b, "digest") }
+
+// unhex reads hex of an exact length.
+func unhex(dst, src []byte, what string) error {
+	if len(src) != 2*len(dst) {
+		return fmt.Errorf("%s of %d digits: %w", what, len(src), ErrTerms)
 	}
-	if _, err := hex.Decode(d[:], b); err != nil {
-		return fmt.Errorf("digest %q: %w", b, ErrTerms)
+	if _, err := hex.Decode(dst, src); err != nil {
+		return fmt.Errorf("%s %q: %w", what, src, ErrTerms)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (m *market) do(d chain.Draft, payer chaintest.Actor, slot chain.Slot) []Eve
 	}
 	for _, e := range events {
 		delete(m.lots, e.Spent)
-		if e.Kind == KindOpen || e.Kind == KindCommit {
+		if e.Kind == KindOpen || e.Kind == KindCommit || e.Kind == KindDispute {
 			m.lots[e.Lot.Ref] = e.Lot
 		}
 	}

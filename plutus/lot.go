@@ -15,6 +15,7 @@ type State uint8
 const (
 	Open      State = 0
 	Committed State = 1
+	Disputed  State = 2
 )
 
 // Lot is a lot as an output holds it.
@@ -27,8 +28,21 @@ type Lot struct {
 	PriceUNTX uint64         `json:"price_untx"`
 	BondUNTX  uint64         `json:"bond_untx"`
 	Lovelace  chain.Lovelace `json:"lovelace"`
-	Root      [32]byte       `json:"root,omitzero"`         // Committed: of the result
+	Root      [32]byte       `json:"root,omitzero"`         // from Committed on: of the result
 	ClaimAt   chain.Time     `json:"claim_at_ms,omitempty"` // Committed
+
+	// Disputed: what the requester added, and until when there can be a verdict.
+	Deadline  chain.Time     `json:"deadline_ms,omitempty"`
+	StakeUNTX uint64         `json:"stake_untx,omitempty"`   // its dispute bond
+	Own       chain.Lovelace `json:"own_lovelace,omitempty"` // of Lovelace, the provider's; the rest is the requester's
+}
+
+// lovelace is what of the lot's lovelace is each party's.
+func (l Lot) lovelace() (provider, requester chain.Lovelace) {
+	if l.State != Disputed {
+		return l.Lovelace, 0
+	}
+	return l.Own, l.Lovelace - l.Own
 }
 
 // maxDatum bounds a lot's datum in bytes. The largest one is 138 in its shortest encoding, but the ledger takes any, and
@@ -40,16 +54,33 @@ func (c *Contracts) Token(j JobID, s State) chain.AssetID {
 	return chain.AssetID{Policy: c.Policy, Name: string(j[:]) + string([]byte{byte(s)})}
 }
 
-// ReadLot reads an output as a lot whose terms have this bond rate. ErrLot: it is none of ours, whatever its datum says.
-func (c *Contracts) ReadLot(u chain.UTxO, bondBps uint16) (Lot, error) {
+// ReadLot reads an output as a lot with these terms, which are needed to tell price from bond. ErrLot: it is none of
+// ours, whatever its datum says.
+func (c *Contracts) ReadLot(u chain.UTxO, t Terms) (Lot, error) {
 	l, err := c.readLot(u)
+	sum := u.Value.Of(c.Params.NTX)
+	if err == nil && l.State == Disputed {
+		l.StakeUNTX = t.Disputes.BondUNTX
+		if sum <= l.StakeUNTX {
+			err = fmt.Errorf("%d µNTX with a dispute bond of %d: %w", sum, l.StakeUNTX, ErrLot)
+		}
+	}
 	if err != nil {
 		return Lot{}, fmt.Errorf("output %s: %w", u.Ref, err)
 	}
-	sum := u.Value.Of(c.Params.NTX)
-	l.PriceUNTX = PriceOf(sum, bondBps)
-	l.BondUNTX = sum - l.PriceUNTX
+	l.PriceUNTX = PriceOf(sum-l.StakeUNTX, t.BondBps)
+	l.BondUNTX = sum - l.StakeUNTX - l.PriceUNTX
 	return l, nil
+}
+
+// JobOf is the job whose lot an output says it is, by its token; zero if there is none.
+func (c *Contracts) JobOf(u chain.UTxO) (j JobID) {
+	for id := range u.Value.Assets {
+		if id.Policy == c.Policy {
+			copy(j[:], id.Name)
+		}
+	}
+	return j
 }
 
 func (c *Contracts) readLot(u chain.UTxO) (Lot, error) {
@@ -83,7 +114,7 @@ func (l *Lot) readDatum(b []byte, n chain.Network) error {
 	if err != nil {
 		return fmt.Errorf("datum: %w: %w", err, ErrLot)
 	}
-	want := map[State]int{Open: 1, Committed: 3}[l.State]
+	want := map[State]int{Open: 1, Committed: 3, Disputed: 4}[l.State]
 	f, ok := fields(d, uint(l.State), want)
 	if !ok || want == 0 {
 		return fmt.Errorf("datum of another state than %d: %w", l.State, ErrLot)
@@ -96,17 +127,29 @@ func (l *Lot) readDatum(b []byte, n chain.Network) error {
 	if !ok || !ok2 || at > maxTime*2 {
 		return fmt.Errorf("datum's root or time: %w", ErrLot)
 	}
-	l.Root, l.ClaimAt = [32]byte(root), chain.Time(at)
+	l.Root = [32]byte(root)
+	if l.State == Committed {
+		l.ClaimAt = chain.Time(at)
+		return nil
+	}
+	own, ok := readUint(f[3])
+	if !ok || chain.Lovelace(own) > l.Lovelace {
+		return fmt.Errorf("datum's lovelace: %w", ErrLot)
+	}
+	l.Deadline, l.Own = chain.Time(at), chain.Lovelace(own)
 	return nil
 }
 
 // datum is what the lot's output says beside its value.
 func (l Lot) datum() ([]byte, error) {
-	to := addressData(l.Provider)
-	if l.State == Open {
-		return chain.EncodeData(data.NewConstr(uint(Open), to))
+	f := []data.PlutusData{addressData(l.Provider)}
+	switch l.State {
+	case Committed:
+		f = append(f, data.NewByteString(l.Root[:]), integer(uint64(l.ClaimAt)))
+	case Disputed:
+		f = append(f, data.NewByteString(l.Root[:]), integer(uint64(l.Deadline)), integer(uint64(l.Own)))
 	}
-	return chain.EncodeData(data.NewConstr(uint(Committed), to, data.NewByteString(l.Root[:]), integer(uint64(l.ClaimAt))))
+	return chain.EncodeData(data.NewConstr(uint(l.State), f...))
 }
 
 // output is the lot on chain.
@@ -115,7 +158,7 @@ func (c *Contracts) output(l Lot) (chain.Output, error) {
 	if err != nil {
 		return chain.Output{}, err
 	}
-	v := chain.Coins(l.Lovelace).With(c.Params.NTX, l.PriceUNTX+l.BondUNTX).With(c.Token(l.Job, l.State), 1)
+	v := chain.Coins(l.Lovelace).With(c.Params.NTX, l.PriceUNTX+l.BondUNTX+l.StakeUNTX).With(c.Token(l.Job, l.State), 1)
 	return chain.Output{Address: c.Address, Value: v, Datum: d}, nil
 }
 

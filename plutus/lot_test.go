@@ -27,7 +27,15 @@ func TestLookalikes(t *testing.T) {
 		"with a long name": func(u *chain.UTxO) {
 			u.Value = chain.Coins(ada).With(ntx, 1).With(chain.AssetID{Policy: w.Policy, Name: token.Name + "x"}, 1)
 		},
-		"of a third state":   func(u *chain.UTxO) { u.Value = chain.Coins(ada).With(ntx, 1).With(w.Token(w.job, 2), 1) },
+		"of a fourth state": func(u *chain.UTxO) { u.Value = chain.Coins(ada).With(ntx, 1).With(w.Token(w.job, 3), 1) },
+		"disputed, without a dispute bond": func(u *chain.UTxO) {
+			*u = w.lotIn(1, 0, Disputed, w.contested)
+			u.Value = chain.Coins(ada).With(ntx, disputeBond).With(w.Token(w.contestedJob(), Disputed), 1)
+		},
+		"disputed, with more lovelace of the provider's than it holds": func(u *chain.UTxO) {
+			*u = w.lotIn(1, 0, Disputed, w.contested)
+			u.Value.Coin = ada - 1
+		},
 		"without NTX":        func(u *chain.UTxO) { u.Value = chain.Coins(ada).With(token, 1) },
 		"with another asset": func(u *chain.UTxO) { u.Value = u.Value.With(chain.AssetID{Name: "x"}, 1) },
 		"with a script":      func(u *chain.UTxO) { u.Script = chaintest.Accepts(1) },
@@ -40,7 +48,7 @@ func TestLookalikes(t *testing.T) {
 	} {
 		u := w.lotIn(1, 0, Open, w.terms)
 		f(&u)
-		if _, err := w.ReadLot(u, bondBps); !errors.Is(err, ErrLot) {
+		if _, err := w.ReadLot(u, w.contested); !errors.Is(err, ErrLot) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -54,10 +62,14 @@ func TestLotLovelaceCoversEveryState(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range w.providers {
-		for _, s := range []State{Open, Committed} {
-			u := w.lotIn(1, i, s, w.terms)
-			if need := p.MinCoin(u.Output); need > least {
-				t.Errorf("provider %d, state %d: the ledger demands %d, terms would say %d", i, s, need, least)
+		for _, s := range []State{Open, Committed, Disputed} {
+			u := w.lotIn(1, i, s, w.contested)
+			holds := least
+			if s == Disputed {
+				holds *= 2 // each side's
+			}
+			if need := p.MinCoin(u.Output); need > holds {
+				t.Errorf("provider %d, state %d: the ledger demands %d, it would hold %d", i, s, need, holds)
 			}
 		}
 	}
@@ -69,6 +81,11 @@ func TestImpossibleDrafts(t *testing.T) {
 	w := newWorld(t, silentBlueprint)
 	f := frame(workFrom)
 	open, committed, other := w.lot(t, 1, 0, Open), w.lot(t, 2, 1, Committed), w.lotOf(t, 3, 0, Open, w.otherJob(1))
+	contested, disputed := w.lotOf(t, 4, 0, Committed, w.contested), w.disputedLot(t)
+	neighbour := w.lotOf(t, 6, 1, Committed, w.contested)
+	theirs := w.SignVoucher(signer("voucher"), disputed.Job, w.providers[1].Hash, 1)
+	dear := w.contested
+	dear.Disputes.CostUNTX, dear.Disputes.BondUNTX = bond, bond
 	draft := func(_ chain.Draft, err error) error { return err }
 	part := func(f func(*Part)) []Part {
 		ps := w.parts()
@@ -93,6 +110,20 @@ func TestImpossibleDrafts(t *testing.T) {
 		"open with another's input":   draft(w.Open(w.terms, part(func(p *Part) { p.BondInput = w.stranger.Coin(1, p.BondInput.Value) }), w.seed(), f)),
 		"open for nothing":            draft(w.Open(w.terms, part(func(p *Part) { p.PriceUNTX = 0 }), w.seed(), f)),
 		"open for too much":           draft(w.Open(w.terms, part(func(p *Part) { p.PriceUNTX = maxQuantity }), w.seed(), f)),
+		"close for more than all":     draft(w.Close(disputed, w.contested, price+bond+disputeBond+1, f)),
+		"close another job's":         draft(w.Close(open, w.contested, 1, f)),
+		"redeem nothing":              draft(w.Redeem(nil, f)),
+		"redeem a disputed lot":       draft(w.Redeem([]Earned{{disputed, w.contested, w.voucher(disputed.Job, 1)}}, f)),
+		"redeem of two providers":     draft(w.Redeem([]Earned{{contested, w.contested, w.voucher(disputed.Job, 1)}, {neighbour, w.contested, theirs}}, f)),
+		"dispute an open lot":         draft(w.Dispute(w.lotOf(t, 5, 0, Open, w.contested), w.contested, 1, f)),
+		"dispute without terms":       draft(w.Dispute(committed, w.terms, 1, f)),
+		"decide on a committed lot":   draft(w.Verdict(contested, w.contested, w.decided(contested, 1, 0, attesterNames...), f)),
+		"award more than the price":   draft(w.Verdict(disputed, w.contested, w.decided(disputed, price+1, 0, attesterNames...), f)),
+		"slash a winner":              draft(w.Verdict(disputed, w.contested, w.decided(disputed, price, 1, attesterNames...), f)),
+		"slash too much":              draft(w.Verdict(disputed, w.contested, w.decided(disputed, 0, price/10+1, attesterNames...), f)),
+		"concede a committed lot":     draft(w.Concede(contested, w.contested, true, f)),
+		"lapse of a committed lot":    draft(w.Lapse(contested, w.contested, f)),
+		"open with too small a bond":  draft(w.Open(dear, w.parts(), w.seed(), f)),
 		"open without change address": draft(w.Open(w.terms, part(func(p *Part) { p.BondChange = chain.Address{} }), w.seed(), f)),
 	} {
 		if !errors.Is(err, ErrDraft) {
@@ -108,8 +139,8 @@ func TestImpossibleDrafts(t *testing.T) {
 // TestStored: what is kept in a database comes back as it was.
 func TestStored(t *testing.T) {
 	w := newWorld(t, silentBlueprint)
-	for _, s := range []State{Open, Committed} {
-		e := Event{Kind: KindCommit, Lot: w.lot(t, 1, 1, s), Terms: w.terms, Payers: []chain.KeyHash{{1}}, Spent: chain.OutRef{Index: 3}}
+	for _, s := range []State{Open, Committed, Disputed} {
+		e := Event{Kind: KindCommit, Lot: w.lotOf(t, 1, 1, s, w.contested), Terms: w.contested, ToPayeeUNTX: 5, Payers: []chain.KeyHash{{1}}, Spent: chain.OutRef{Index: 3}}
 		b, err := json.Marshal(e)
 		if err != nil {
 			t.Fatal(err)

@@ -98,7 +98,7 @@ func changes() []change {
 			u := m.lotOfAny()
 			m.spend(&m.d, u, m.StubScript)
 			to := m.anywhere()
-			if l, err := m.ReadLot(u, bondBps); err == nil && m.rng.IntN(2) == 0 {
+			if l, err := m.ReadLot(u, m.contested); err == nil && m.rng.IntN(2) == 0 {
 				to = l.Provider
 			}
 			m.d.Outputs = append(slices.Clone(m.d.Outputs), m.payout(to, u.Value.Coin, u.Value.Of(ntx)))

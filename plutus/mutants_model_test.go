@@ -78,7 +78,7 @@ func (d *deal) spent() (lots []Lot, err error) {
 		if _, script := u.Address.Script(); !script {
 			continue
 		}
-		l, err := d.ReadLot(u, d.terms[d.jobOf(u)].BondBps)
+		l, err := d.ReadLot(u, d.terms[d.jobOf(u)])
 		if err != nil {
 			return nil, harm("a script's output is spent that is no lot: %v", err)
 		}
@@ -102,7 +102,7 @@ func (d *deal) made() (lots []Lot, err error) {
 		if !known {
 			return nil, harm("a token of an unknown job")
 		}
-		l, err := d.ReadLot(u, t.BondBps)
+		l, err := d.ReadLot(u, t)
 		if err != nil {
 			return nil, harm("a token in what is no lot: %v", err)
 		}

@@ -2,6 +2,8 @@ package plutus
 
 import (
 	"bytes"
+	"math/big"
+	"slices"
 
 	"github.com/blinklabs-io/plutigo/data"
 
@@ -53,22 +55,43 @@ func raw(d data.PlutusData) []byte {
 	return b
 }
 
-// act replaces the policy's redeemer.
+// act replaces the policy's redeemer, whatever it says.
 func act(a Action) func(*world, *chain.Draft) {
 	return func(_ *world, d *chain.Draft) {
-		var f []data.PlutusData
-		if a.Kind != KindClaim {
-			f = append(f, data.NewByteString(a.Terms.pack()))
-		}
-		if a.Kind == KindCommit {
-			f = append(f, data.NewByteString(a.Root[:]))
-		}
-		for tag, k := range kinds() {
-			if k == a.Kind {
-				d.Mint[0].Redeemer = raw(data.NewConstr(uint(tag), f...))
-			}
-		}
+		d.Mint[0].Redeemer = raw(data.NewConstr(uint(slices.Index(kinds(), a.Kind)), says(a)...))
 	}
+}
+
+// says are the fields of a redeemer whose terms may be any.
+func says(a Action) []data.PlutusData {
+	terms := data.NewByteString(a.Terms.pack())
+	award, slash := data.NewInteger(big.NewInt(int64(a.AwardUNTX))), data.NewInteger(big.NewInt(int64(a.SlashUNTX)))
+	switch a.Kind {
+	case KindClaim:
+		return nil
+	case KindCommit:
+		return []data.PlutusData{terms, data.NewByteString(a.Root[:])}
+	case KindClose, KindConcede:
+		return []data.PlutusData{terms, award}
+	case KindVerdict:
+		var list []data.PlutusData
+		for _, s := range a.Signatures {
+			b := s[:]
+			if s == (Signature{}) {
+				b = nil
+			}
+			list = append(list, data.NewByteString(b))
+		}
+		return []data.PlutusData{terms, award, slash, data.NewList(list...)}
+	case KindRedeem:
+		var list []data.PlutusData
+		for _, e := range a.Earned {
+			q := data.NewInteger(big.NewInt(int64(e.CumulativeUNTX)))
+			list = append(list, data.NewConstr(0, data.NewByteString(e.Terms.pack()), q, data.NewByteString(e.Signature[:])))
+		}
+		return []data.PlutusData{data.NewList(list...)}
+	}
+	return []data.PlutusData{terms}
 }
 
 // spend adds an input at a script.
@@ -136,10 +159,7 @@ func (w *world) otherID() JobID {
 // lotIn is provider i's lot of the job with these terms.
 func (w *world) lotIn(n byte, i int, s State, t Terms) chain.UTxO {
 	l := Lot{Job: jobID(t.pack()), State: s, Provider: w.addresses[i], PriceUNTX: price, BondUNTX: bond, Lovelace: ada}
-	if s == Committed {
-		l.Root, l.ClaimAt = [32]byte{9}, w.at(w.commitEnd)+chain.Time(t.ReviewMS)
-	}
-	o, err := w.output(l)
+	o, err := w.output(w.age(l, t))
 	if err != nil {
 		panic(err)
 	}

@@ -91,7 +91,7 @@ func (a *arena) want(d chain.Draft) (bool, error) {
 		if a.made[in.Ref] {
 			continue
 		}
-		switch l, err := a.Contracts.ReadLot(in.UTxO, bondBps); {
+		switch l, err := a.Contracts.ReadLot(in.UTxO, a.contested); {
 		case err == nil:
 			j, i := a.jobs[l.Job], slices.Index(a.addresses, l.Provider)
 			if j == nil || i < 0 {
@@ -180,7 +180,7 @@ func (a *arena) openJob(tb testing.TB, j *job) {
 }
 
 func (a *arena) stateOf(o chain.Output) State {
-	l, err := a.Contracts.ReadLot(chain.UTxO{Output: o}, bondBps)
+	l, err := a.Contracts.ReadLot(chain.UTxO{Output: o}, a.contested)
 	if err != nil {
 		panic(err)
 	}
@@ -190,7 +190,7 @@ func (a *arena) stateOf(o chain.Output) State {
 // advance takes an open lot to the state that an output has.
 func (a *arena) advance(tb testing.TB, w *world, u chain.UTxO, to chain.Output) chain.UTxO {
 	tb.Helper()
-	l, err := a.Contracts.ReadLot(u, bondBps)
+	l, err := a.Contracts.ReadLot(u, a.contested)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -254,7 +254,7 @@ func (a *arena) real(d chain.Draft) chain.Draft {
 		if a.made[in.Ref] {
 			continue
 		}
-		if l, err := a.Contracts.ReadLot(in.UTxO, bondBps); err == nil {
+		if l, err := a.Contracts.ReadLot(in.UTxO, a.contested); err == nil {
 			d.Inputs[i].UTxO = a.jobs[l.Job].lots[slices.Index(a.addresses, l.Provider)]
 			continue
 		}

@@ -44,7 +44,7 @@ func (r *report) inert(t *testing.T, f *field) {
 	} {
 		made := f.fund(t, x.u.Output)[0]
 		f.settled(t, made)
-		_, err := f.contracts.ReadLot(made, bondBps)
+		_, err := f.contracts.ReadLot(made, Terms{BondBps: bondBps})
 		got := row{section: "inert", kind: "-", name: x.name, passed: errors.Is(err, ErrLot)}
 		if err == nil {
 			got.why = "it is read as a lot"

@@ -10,14 +10,17 @@ import (
 // Event is what a transaction in a block did to one lot.
 type Event struct {
 	Kind   Kind            `json:"kind"`
-	Lot    Lot             `json:"lot"`             // as it is after Open and Commit, as it was before any other transition
+	Lot    Lot             `json:"lot"`             // as it is after Open, Commit and Dispute, as it was before any other transition
 	Spent  chain.OutRef    `json:"spent,omitzero"`  // the output that held the lot before; none at Open
 	Terms  Terms           `json:"terms,omitzero"`  // all but Claim
 	Payers []chain.KeyHash `json:"payers,omitzero"` // Open: the keys that signed it
 
-	// What each side got, at the end of a lot.
+	// At the end of a lot: what the redeemer awarded the provider, see Lot.Split, and what each side got.
+	AwardUNTX       uint64 `json:"award_untx,omitempty"`
 	ToProviderUNTX  uint64 `json:"to_provider_untx,omitempty"`
 	ToRequesterUNTX uint64 `json:"to_requester_untx,omitempty"`
+	ToPayeeUNTX     uint64 `json:"to_payee_untx,omitempty"`
+	ToSinkUNTX      uint64 `json:"to_sink_untx,omitempty"`
 }
 
 // Observe says what a transaction did to the lots, in the order of their outputs or inputs; nothing if it did nothing
@@ -39,8 +42,8 @@ func (c *Contracts) Observe(tx chain.BlockTx, lookup func(chain.OutRef) (Lot, bo
 	switch a.Kind {
 	case KindOpen:
 		events, err = c.opened(tx, a)
-	case KindCommit:
-		events, err = c.committed(tx, a, lookup)
+	case KindCommit, KindDispute:
+		events, err = c.changed(tx, a, lookup)
 	default:
 		events, err = c.ended(tx, a, lookup)
 	}
@@ -72,7 +75,7 @@ func (c *Contracts) opened(tx chain.BlockTx, a Action) ([]Event, error) {
 	return events, nil
 }
 
-func (c *Contracts) committed(tx chain.BlockTx, a Action, lookup func(chain.OutRef) (Lot, bool)) ([]Event, error) {
+func (c *Contracts) changed(tx chain.BlockTx, a Action, lookup func(chain.OutRef) (Lot, bool)) ([]Event, error) {
 	before, err := c.spent(tx, lookup)
 	if err != nil {
 		return nil, err
@@ -84,7 +87,7 @@ func (c *Contracts) committed(tx chain.BlockTx, a Action, lookup func(chain.OutR
 	if len(before) != 1 || len(after) != 1 || before[0].Job != after[0].Job {
 		return nil, fmt.Errorf("%d lots became %d: %w", len(before), len(after), ErrUnknownLot)
 	}
-	return []Event{{Kind: KindCommit, Lot: after[0], Spent: before[0].Ref, Terms: a.Terms}}, nil
+	return []Event{{Kind: a.Kind, Lot: after[0], Spent: before[0].Ref, Terms: a.Terms}}, nil
 }
 
 func (c *Contracts) ended(tx chain.BlockTx, a Action, lookup func(chain.OutRef) (Lot, bool)) ([]Event, error) {
@@ -92,16 +95,20 @@ func (c *Contracts) ended(tx chain.BlockTx, a Action, lookup func(chain.OutRef) 
 	if err != nil {
 		return nil, err
 	}
+	if a.Kind == KindRedeem && len(a.Earned) != len(lots) {
+		return nil, fmt.Errorf("%d vouchers for %d lots: %w", len(a.Earned), len(lots), ErrRedeemer)
+	}
 	var events []Event
-	for _, l := range lots {
-		e := Event{Kind: a.Kind, Lot: l, Spent: l.Ref, Terms: a.Terms, ToProviderUNTX: l.PriceUNTX + l.BondUNTX}
-		switch a.Kind {
-		case KindRefund:
-			e.ToRequesterUNTX = l.PriceUNTX + PenaltyOf(l.PriceUNTX, a.Terms.PenaltyBps)
-		case KindDecline:
-			e.ToRequesterUNTX = l.PriceUNTX
+	for i, l := range lots {
+		e := Event{Kind: a.Kind, Lot: l, Spent: l.Ref, Terms: a.Terms, AwardUNTX: a.AwardUNTX}
+		if a.Kind == KindRedeem {
+			e.Terms, e.AwardUNTX = a.Earned[i].Terms, a.Earned[i].CumulativeUNTX
 		}
-		e.ToProviderUNTX -= e.ToRequesterUNTX
+		s, err := l.Split(a.Kind, e.Terms, e.AwardUNTX, a.SlashUNTX)
+		if err != nil {
+			return nil, err
+		}
+		e.ToProviderUNTX, e.ToRequesterUNTX, e.ToPayeeUNTX, e.ToSinkUNTX = s.ProviderUNTX, s.RequesterUNTX, s.PayeeUNTX, s.SinkUNTX
 		events = append(events, e)
 	}
 	return events, nil
@@ -114,7 +121,7 @@ func (c *Contracts) made(tx chain.BlockTx, t Terms) ([]Lot, error) {
 		if !c.hasToken(u.Value) {
 			continue
 		}
-		l, err := c.ReadLot(u, t.BondBps)
+		l, err := c.ReadLot(u, t)
 		if err != nil {
 			return nil, err
 		}
@@ -123,7 +130,7 @@ func (c *Contracts) made(tx chain.BlockTx, t Terms) ([]Lot, error) {
 	return lots, nil
 }
 
-// spent lists the lots among a transaction's inputs: as many as tokens were burned.
+// spent lists the lots among a transaction's inputs, in the order in which scripts see them: as many as tokens were burned.
 func (c *Contracts) spent(tx chain.BlockTx, lookup func(chain.OutRef) (Lot, bool)) ([]Lot, error) {
 	var burned int64
 	for id, q := range tx.Mint {
@@ -140,7 +147,7 @@ func (c *Contracts) spent(tx chain.BlockTx, lookup func(chain.OutRef) (Lot, bool
 	if int64(len(lots)) != burned {
 		return nil, fmt.Errorf("%d lots spent, %d of them known: %w", burned, len(lots), ErrUnknownLot)
 	}
-	return lots, nil
+	return inOrder(lots), nil
 }
 
 func (c *Contracts) hasToken(v chain.Value) bool {

@@ -46,6 +46,9 @@ func (c *Contracts) Open(t Terms, parts []Part, seed chain.UTxO, f Frame) (chain
 			return chain.Draft{}, fmt.Errorf("open: two parts of provider %s: %w", p.Provider, ErrDraft)
 		}
 		l := Lot{Job: id, Provider: p.Provider, PriceUNTX: p.PriceUNTX, BondUNTX: BondOf(p.PriceUNTX, t.BondBps), Lovelace: t.LotLovelace}
+		if t.Disputes.forfeits(l.PriceUNTX) > l.BondUNTX {
+			return chain.Draft{}, fmt.Errorf("open: the bond of provider %s, %d, does not pay for losing a dispute: %w", p.Provider, l.BondUNTX, ErrDraft)
+		}
 		o, err := c.output(l)
 		if err != nil {
 			return chain.Draft{}, err

@@ -9,13 +9,21 @@ import (
 // Params are what a network's contracts are fixed to. Another value is another policy at another address. Durations
 // are milliseconds.
 type Params struct {
-	NTX            chain.AssetID  `json:"ntx"`
-	MinReviewMS    uint64         `json:"min_review_ms"`    // from a commitment to its claim, at least
-	MaxReviewMS    uint64         `json:"max_review_ms"`    // and at most
-	MaxRangeMS     uint64         `json:"max_range_ms"`     // the longest validity range of a transaction
-	MaxHorizonMS   uint64         `json:"max_horizon_ms"`   // from an opening to its commit_by, at most
-	MinLotLovelace chain.Lovelace `json:"min_lot_lovelace"` // the least that terms may put into a lot
+	NTX            chain.AssetID    `json:"ntx"`
+	MinReviewMS    uint64           `json:"min_review_ms"`    // from a commitment to its claim, at least
+	MaxReviewMS    uint64           `json:"max_review_ms"`    // and at most
+	MaxRangeMS     uint64           `json:"max_range_ms"`     // the longest validity range of a transaction
+	MinHorizonMS   uint64           `json:"min_horizon_ms"`   // from an opening to its commit_by, at least
+	MaxHorizonMS   uint64           `json:"max_horizon_ms"`   // and at most
+	MinVerdictMS   uint64           `json:"min_verdict_ms"`   // from a dispute to the end of verdicts, at least
+	MaxVerdictMS   uint64           `json:"max_verdict_ms"`   // and at most
+	MinLotLovelace chain.Lovelace   `json:"min_lot_lovelace"` // the least that terms may put into a lot
+	Sink           chain.ScriptHash `json:"sink"`             // where slashed bonds go: of a script that nobody can satisfy
 }
+
+// Sink is the hash of the native script "any of no scripts" (Conway ledger specification, [2, []]), which no transaction
+// satisfies: what is sent there stays.
+func Sink() chain.ScriptHash { return chain.ScriptHash(blake2b224([]byte{0, 0x82, 2, 0x80})) }
 
 const (
 	secondMS = 1000
@@ -28,19 +36,19 @@ const (
 // and nobody's money waits.
 func Devnet(ntx chain.AssetID) Params {
 	return Params{
-		NTX: ntx, MinReviewMS: secondMS, MaxReviewMS: dayMS, MaxRangeMS: 30 * minuteMS, MaxHorizonMS: 7 * dayMS,
-		MinLotLovelace: 1_000_000,
+		NTX: ntx, MinReviewMS: secondMS, MaxReviewMS: dayMS, MaxRangeMS: 30 * minuteMS, MinHorizonMS: secondMS, MaxHorizonMS: 7 * dayMS,
+		MinVerdictMS: secondMS, MaxVerdictMS: dayMS, MinLotLovelace: 1_000_000, Sink: Sink(),
 	}
 }
 
 // Live are parameters for preview, preprod and mainnet, where a block comes about every 20 seconds and a rollback may
-// take some of them back. Half an hour of validity is enough to gather witnesses. A review of less than ten minutes
-// could pass while blocks are slow; one of more than 14 days, or a job of more than 90, would lock a bond for longer
-// than any job needs. 1.5 ADA is below what the ledger demands of a lot, and keeps dust out if that ever falls.
+// take some of them back. Half an hour of validity is enough to gather witnesses. A review or a job of less than ten
+// minutes could pass while blocks are slow, and a verdict takes attesters an hour; reviews and verdicts of more than 14
+// days, or a job of more than 90, would lock a bond for longer than any job needs. 1.5 ADA is below what the ledger demands of a lot, and keeps dust out if that ever falls.
 func Live(ntx chain.AssetID) Params {
 	return Params{
-		NTX: ntx, MinReviewMS: 10 * minuteMS, MaxReviewMS: 14 * dayMS, MaxRangeMS: 30 * minuteMS, MaxHorizonMS: 90 * dayMS,
-		MinLotLovelace: 1_500_000,
+		NTX: ntx, MinReviewMS: 10 * minuteMS, MaxReviewMS: 14 * dayMS, MaxRangeMS: 30 * minuteMS, MinHorizonMS: 10 * minuteMS, MaxHorizonMS: 90 * dayMS,
+		MinVerdictMS: hourMS, MaxVerdictMS: 14 * dayMS, MinLotLovelace: 1_500_000, Sink: Sink(),
 	}
 }
 
@@ -67,13 +75,21 @@ func (p Params) Validate() error {
 	switch {
 	case p.NTX.Policy == chain.ScriptHash{} || len(p.NTX.Name) > 32:
 		return fmt.Errorf("asset %s: %w", p.NTX, ErrParams)
-	case p.MinReviewMS == 0 || p.MinReviewMS > p.MaxReviewMS || p.MaxRangeMS == 0 || p.MaxHorizonMS == 0:
-		return fmt.Errorf("review %d to %d ms, range %d ms, horizon %d ms: %w",
-			p.MinReviewMS, p.MaxReviewMS, p.MaxRangeMS, p.MaxHorizonMS, ErrParams)
-	case p.MaxReviewMS > 365*dayMS || p.MaxRangeMS > dayMS || p.MaxHorizonMS > 365*dayMS:
-		return fmt.Errorf("review %d ms, range %d ms, horizon %d ms are too long: %w", p.MaxReviewMS, p.MaxRangeMS, p.MaxHorizonMS, ErrParams)
+	case !window(p.MinReviewMS, p.MaxReviewMS, 365*dayMS):
+		return fmt.Errorf("review of %d to %d ms: %w", p.MinReviewMS, p.MaxReviewMS, ErrParams)
+	case !window(p.MinHorizonMS, p.MaxHorizonMS, 365*dayMS):
+		return fmt.Errorf("horizon of %d to %d ms: %w", p.MinHorizonMS, p.MaxHorizonMS, ErrParams)
+	case !window(p.MinVerdictMS, p.MaxVerdictMS, 365*dayMS):
+		return fmt.Errorf("verdict in %d to %d ms: %w", p.MinVerdictMS, p.MaxVerdictMS, ErrParams)
+	case !window(1, p.MaxRangeMS, dayMS):
+		return fmt.Errorf("range of %d ms: %w", p.MaxRangeMS, ErrParams)
 	case p.MinLotLovelace == 0:
 		return fmt.Errorf("no lovelace in a lot: %w", ErrParams)
+	case p.Sink == chain.ScriptHash{}:
+		return fmt.Errorf("no sink: %w", ErrParams)
 	}
 	return nil
 }
+
+// window says whether there is a duration between least and most, and none without end.
+func window(least, most, end uint64) bool { return 0 < least && least <= most && most <= end }

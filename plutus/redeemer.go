@@ -2,6 +2,7 @@ package plutus
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/blinklabs-io/plutigo/data"
 
@@ -19,42 +20,96 @@ const (
 	KindClaim   Kind = "claim"
 	KindRefund  Kind = "refund"
 	KindDecline Kind = "decline"
+	KindClose   Kind = "close"
+	KindRedeem  Kind = "redeem"
+	KindDispute Kind = "dispute"
+	KindVerdict Kind = "verdict"
+	KindConcede Kind = "concede"
+	KindLapse   Kind = "lapse"
 )
 
 // kinds lists the transitions by their constructor in validators/lots.ak.
 func kinds() []Kind {
-	return []Kind{KindOpen, KindCommit, KindClaim, KindApprove, KindRefund, KindDecline}
+	return []Kind{
+		KindOpen, KindCommit, KindClaim, KindApprove, KindRefund, KindDecline,
+		KindClose, KindRedeem, KindDispute, KindVerdict, KindConcede, KindLapse,
+	}
 }
 
 // Action is a redeemer of the policy.
 type Action struct {
-	Kind  Kind
-	Terms Terms    // all but Claim
-	Root  [32]byte // Commit
+	Kind       Kind
+	Terms      Terms       // all but Claim and Redeem
+	Root       [32]byte    // Commit
+	AwardUNTX  uint64      // Close, Verdict, Concede: see Lot.Split
+	SlashUNTX  uint64      // Verdict
+	Signatures []Signature // Verdict: of the attesters in order; zero: none of that one
+	Earned     []Earning   // Redeem: of the lots in the order of their inputs
 }
 
-// maxRedeemer bounds a redeemer in bytes: the largest one is about 210 in its shortest encoding; see maxDatum.
+// Earning is a voucher in the form that the policy reads.
+type Earning struct {
+	Terms          Terms
+	CumulativeUNTX uint64
+	Signature      Signature
+}
+
+// TermsOf are the terms of a job that the redeemer names; none in a Claim, which pays all that its lots hold.
+func (a Action) TermsOf(j JobID) Terms {
+	for _, e := range a.Earned {
+		if id, err := e.Terms.JobID(); err == nil && id == j {
+			return e.Terms
+		}
+	}
+	return a.Terms
+}
+
+// maxRedeemer bounds a redeemer in bytes; see maxDatum.
 const maxRedeemer = 16 << 10
 
 // Encode writes the redeemer as Plutus Data.
 func (a Action) Encode() ([]byte, error) {
+	tag := slices.Index(kinds(), a.Kind)
+	if tag < 0 {
+		return nil, fmt.Errorf("transition %q: %w", a.Kind, ErrRedeemer)
+	}
 	var f []data.PlutusData
-	if a.Kind != KindClaim {
+	switch a.Kind {
+	case KindClaim:
+	case KindRedeem:
+		var list []data.PlutusData
+		for _, e := range a.Earned {
+			t, err := e.Terms.Pack()
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, data.NewConstr(0, data.NewByteString(t), integer(e.CumulativeUNTX), data.NewByteString(e.Signature[:])))
+		}
+		f = append(f, data.NewList(list...))
+	default:
 		t, err := a.Terms.Pack()
 		if err != nil {
 			return nil, err
 		}
 		f = append(f, data.NewByteString(t))
 	}
-	if a.Kind == KindCommit {
+	switch a.Kind {
+	case KindCommit:
 		f = append(f, data.NewByteString(a.Root[:]))
-	}
-	for tag, k := range kinds() {
-		if k == a.Kind {
-			return chain.EncodeData(data.NewConstr(uint(tag), f...))
+	case KindClose, KindConcede:
+		f = append(f, integer(a.AwardUNTX))
+	case KindVerdict:
+		var list []data.PlutusData
+		for _, s := range a.Signatures {
+			if s == (Signature{}) {
+				list = append(list, data.NewByteString(nil))
+			} else {
+				list = append(list, data.NewByteString(s[:]))
+			}
 		}
+		f = append(f, integer(a.AwardUNTX), integer(a.SlashUNTX), data.NewList(list...))
 	}
-	return nil, fmt.Errorf("transition %q: %w", a.Kind, ErrRedeemer)
+	return chain.EncodeData(data.NewConstr(uint(tag), f...))
 }
 
 // DecodeAction reads a redeemer of the policy.
@@ -71,28 +126,94 @@ func DecodeAction(b []byte, n chain.Network) (Action, error) {
 		return Action{}, fmt.Errorf("redeemer %v: %w", d, ErrRedeemer)
 	}
 	a := Action{Kind: kinds()[c.Tag]}
-	want := map[Kind]int{KindClaim: 0, KindCommit: 2}
+	want := map[Kind]int{KindClaim: 0, KindCommit: 2, KindClose: 2, KindConcede: 2, KindVerdict: 4}
 	if n, ok := want[a.Kind]; (ok && len(c.Fields) != n) || (!ok && len(c.Fields) != 1) {
-		return Action{}, fmt.Errorf("redeemer of %d fields: %w", len(c.Fields), ErrRedeemer)
+		return Action{}, fmt.Errorf("%s of %d fields: %w", a.Kind, len(c.Fields), ErrRedeemer)
 	}
-	if a.Kind == KindClaim {
+	switch a.Kind {
+	case KindClaim:
 		return a, nil
+	case KindRedeem:
+		a.Earned, err = readEarnings(c.Fields[0], n)
+		return a, err
 	}
-	packed, ok := readBytes(c.Fields[0], TermsSize)
-	if !ok {
-		return Action{}, fmt.Errorf("redeemer without terms: %w", ErrRedeemer)
-	}
-	if a.Terms, err = UnpackTerms(packed, n); err != nil {
+	if a.Terms, err = readTerms(c.Fields[0], n); err != nil {
 		return Action{}, err
 	}
-	if a.Kind == KindCommit {
-		root, ok := readBytes(c.Fields[1], len(a.Root))
-		if !ok {
-			return Action{}, fmt.Errorf("redeemer without root: %w", ErrRedeemer)
+	ok = true
+	switch a.Kind {
+	case KindCommit:
+		var root []byte
+		if root, ok = readBytes(c.Fields[1], len(a.Root)); ok {
+			a.Root = [32]byte(root)
 		}
-		a.Root = [32]byte(root)
+	case KindClose, KindConcede:
+		a.AwardUNTX, ok = readUint(c.Fields[1])
+	case KindVerdict:
+		var ok1, ok2 bool
+		a.AwardUNTX, ok1 = readUint(c.Fields[1])
+		a.SlashUNTX, ok2 = readUint(c.Fields[2])
+		a.Signatures, ok = readSignatures(c.Fields[3])
+		ok = ok && ok1 && ok2
+	}
+	if !ok {
+		return Action{}, fmt.Errorf("what a %s says beside its terms: %w", a.Kind, ErrRedeemer)
 	}
 	return a, nil
+}
+
+func readTerms(d data.PlutusData, n chain.Network) (Terms, error) {
+	b, ok := d.(*data.ByteString)
+	if !ok {
+		return Terms{}, fmt.Errorf("redeemer without terms: %w", ErrRedeemer)
+	}
+	return UnpackTerms(b.Inner, n)
+}
+
+func readEarnings(d data.PlutusData, n chain.Network) ([]Earning, error) {
+	list, ok := d.(*data.List)
+	if !ok || len(list.Items) == 0 {
+		return nil, fmt.Errorf("no list of vouchers: %w", ErrRedeemer)
+	}
+	var all []Earning
+	for _, item := range list.Items {
+		f, ok := fields(item, 0, 3)
+		if !ok {
+			return nil, fmt.Errorf("a voucher %v: %w", item, ErrRedeemer)
+		}
+		t, err := readTerms(f[0], n)
+		if err != nil {
+			return nil, err
+		}
+		q, ok := readUint(f[1])
+		s, ok2 := readBytes(f[2], len(Signature{}))
+		if !ok || !ok2 {
+			return nil, fmt.Errorf("a voucher's amount or signature: %w", ErrRedeemer)
+		}
+		all = append(all, Earning{Terms: t, CumulativeUNTX: q, Signature: Signature(s)})
+	}
+	return all, nil
+}
+
+// readSignatures reads the attesters' signatures; an empty string stands for none.
+func readSignatures(d data.PlutusData) ([]Signature, bool) {
+	list, ok := d.(*data.List)
+	if !ok || len(list.Items) == 0 || len(list.Items) > MaxAttesters {
+		return nil, false
+	}
+	var all []Signature
+	for _, item := range list.Items {
+		if _, none := readBytes(item, 0); none {
+			all = append(all, Signature{})
+			continue
+		}
+		s, ok := readBytes(item, len(Signature{}))
+		if !ok || Signature(s) == (Signature{}) {
+			return nil, false
+		}
+		all = append(all, Signature(s))
+	}
+	return all, true
 }
 
 // lotRedeemer is the redeemer of a lot's input: the stub does not look at it.

@@ -14,9 +14,12 @@ func (c *Contracts) Commit(l Lot, t Terms, root [32]byte, claimAt chain.Time, f 
 	}
 	to := l
 	to.State, to.Root, to.ClaimAt = Committed, root, claimAt
-	d, err := c.draft(f, Action{Kind: KindCommit, Terms: t, Root: root}, map[chain.AssetID]int64{
-		c.Token(l.Job, Open): -1, c.Token(l.Job, Committed): 1,
-	}, []Lot{l})
+	return c.become(l, to, Action{Kind: KindCommit, Terms: t, Root: root}, l.Provider, f)
+}
+
+// become is the draft of a transition after which a lot is in another state. It needs a signature of who.
+func (c *Contracts) become(l, to Lot, a Action, who chain.Address, f Frame) (chain.Draft, error) {
+	d, err := c.draft(f, a, map[chain.AssetID]int64{c.Token(l.Job, l.State): -1, c.Token(l.Job, to.State): 1}, []Lot{l})
 	if err != nil {
 		return chain.Draft{}, err
 	}
@@ -25,7 +28,7 @@ func (c *Contracts) Commit(l Lot, t Terms, root [32]byte, claimAt chain.Time, f 
 		return chain.Draft{}, err
 	}
 	d.Outputs = []chain.Output{o}
-	return signedBy(d, l.Provider), nil
+	return signedBy(d, who), nil
 }
 
 // ClaimAt is from when a lot may be claimed whose commitment is valid until slot until.
@@ -99,19 +102,50 @@ func (c *Contracts) Refund(lots []Lot, t Terms, f Frame) (chain.Draft, error) {
 // Decline is T9b, by the provider, before decline_by: the price goes back to the requester, bond and lovelace to the
 // provider, who gives the requester's output its least lovelace. The draft needs the provider's signature.
 func (c *Contracts) Decline(l Lot, t Terms, f Frame) (chain.Draft, error) {
-	if err := ofJob(KindDecline, t, []Lot{l}, Open); err != nil {
-		return chain.Draft{}, err
-	}
-	d, err := c.draft(f, Action{Kind: KindDecline, Terms: t}, c.burns([]Lot{l}), []Lot{l})
+	d, err := c.end(l, t, Action{Kind: KindDecline, Terms: t}, f, Open)
 	if err != nil {
 		return chain.Draft{}, err
 	}
-	d.Outputs = []chain.Output{c.payout(t.Requester, 0, l.PriceUNTX), c.payout(l.Provider, l.Lovelace, l.BondUNTX)}
 	return signedBy(d, l.Provider), nil
 }
 
-func signedBy(d chain.Draft, who chain.Address) chain.Draft {
-	k, _ := who.Key()
-	d.Signers = []chain.KeyHash{k}
+// Close is T9a, by requester and provider together: award of all that the lot holds goes to the provider, the rest to
+// the requester. The draft needs both signatures.
+func (c *Contracts) Close(l Lot, t Terms, award uint64, f Frame) (chain.Draft, error) {
+	d, err := c.end(l, t, Action{Kind: KindClose, Terms: t, AwardUNTX: award}, f, Open, Committed, Disputed)
+	if err != nil {
+		return chain.Draft{}, err
+	}
+	return signedBy(d, t.Requester, l.Provider), nil
+}
+
+// end is the draft of a transition that ends one lot, paying its requester and its provider.
+func (c *Contracts) end(l Lot, t Terms, a Action, f Frame, states ...State) (chain.Draft, error) {
+	if err := ofJob(a.Kind, t, []Lot{l}, states...); err != nil {
+		return chain.Draft{}, err
+	}
+	s, err := l.Split(a.Kind, t, a.AwardUNTX, a.SlashUNTX)
+	if err != nil {
+		return chain.Draft{}, err
+	}
+	d, err := c.draft(f, a, c.burns([]Lot{l}), []Lot{l})
+	if err != nil {
+		return chain.Draft{}, err
+	}
+	d.Outputs = c.pays(l, t, s)
+	if s.PayeeUNTX > 0 {
+		d.Outputs = append(d.Outputs, c.payout(chain.Enterprise(c.Network, t.Disputes.Payee), 0, s.PayeeUNTX))
+	}
+	if s.SinkUNTX > 0 {
+		d.Outputs = append(d.Outputs, c.payout(chain.ScriptAddress(c.Network, c.Params.Sink), 0, s.SinkUNTX))
+	}
+	return d, nil
+}
+
+func signedBy(d chain.Draft, who ...chain.Address) chain.Draft {
+	for _, a := range who {
+		k, _ := a.Key()
+		d.Signers = append(d.Signers, k)
+	}
 	return d
 }

@@ -83,7 +83,7 @@ func (f *field) product(t *testing.T, c *crowd, d chain.Draft, payer chaintest.A
 func (f *field) read(t *testing.T, us []chain.UTxO, n int) (lots []Lot) {
 	t.Helper()
 	for _, u := range us[:n] {
-		l, err := f.contracts.ReadLot(u, bondBps)
+		l, err := f.contracts.ReadLot(u, Terms{BondBps: bondBps})
 		if err != nil {
 			t.Fatal(err)
 		}

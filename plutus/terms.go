@@ -21,15 +21,7 @@ func (j JobID) String() string { return hex.EncodeToString(j[:]) }
 func (j JobID) MarshalText() ([]byte, error) { return []byte(j.String()), nil }
 
 // UnmarshalText reads 56 hex digits.
-func (j *JobID) UnmarshalText(b []byte) error {
-	if len(b) != 2*len(j) {
-		return fmt.Errorf("job id of %d digits: %w", len(b), ErrTerms)
-	}
-	if _, err := hex.Decode(j[:], b); err != nil {
-		return fmt.Errorf("job id %q: %w", b, ErrTerms)
-	}
-	return nil
-}
+func (j *JobID) UnmarshalText(b []byte) error { return unhex(j[:], b, "job id") }
 
 // Terms are what the scripts need of an opening's terms. Rates are hundredths of a percent of a lot's price.
 type Terms struct {
@@ -40,12 +32,29 @@ type Terms struct {
 	ReviewMS    uint64         `json:"review_ms"` // from a commitment's last moment to its claim
 	BondBps     uint16         `json:"bond_bps"`
 	PenaltyBps  uint16         `json:"penalty_bps"`
-	LotLovelace chain.Lovelace `json:"lot_lovelace"` // in each lot, from its provider, to its provider
-	Rest        [32]byte       `json:"rest"`         // hash of the whole terms document
+	LotLovelace chain.Lovelace `json:"lot_lovelace"`         // in each lot, from its provider, to its provider
+	Rest        [32]byte       `json:"rest"`                 // hash of the whole terms document
+	VoucherKey  PublicKey      `json:"voucher_key,omitzero"` // signs what providers have earned; zero: there are no vouchers
+	Disputes    Disputes       `json:"disputes,omitzero"`    // zero: lots cannot be disputed; needs a voucher key
 }
 
-// TermsSize is the length of packed terms in bytes.
-const TermsSize = 160
+// Lengths of packed terms in bytes: of the plain form, of that with a voucher key, and of that with disputes but for the
+// attesters' keys.
+const (
+	plainSize   = 160
+	voucherSize = 192
+	disputeSize = 249
+)
+
+// MaxTermsSize is the most bytes that packed terms can have.
+const MaxTermsSize = disputeSize + MaxAttesters*len(PublicKey{})
+
+// Forms of packed terms, to which 1 is added if the requester has a stake key.
+const (
+	formPlain    = 0
+	formVouchers = 2
+	formDisputes = 4
+)
 
 const termsVersion = 1
 
@@ -70,8 +79,14 @@ func (t Terms) Validate() error {
 		return fmt.Errorf("bond %d and penalty %d of %d: %w", t.BondBps, t.PenaltyBps, wholeBps, ErrTerms)
 	case t.LotLovelace == 0 || t.LotLovelace > maxQuantity:
 		return fmt.Errorf("%d lovelace a lot: %w", t.LotLovelace, ErrTerms)
+	case t.VoucherKey != PublicKey{} && !t.VoucherKey.sound():
+		return fmt.Errorf("voucher key %s: %w", t.VoucherKey, ErrTerms)
+	case t.Disputes == Disputes{}:
+		return nil
+	case t.VoucherKey == PublicKey{}:
+		return fmt.Errorf("disputes without a voucher key: %w", ErrTerms)
 	}
-	return nil
+	return t.Disputes.validate()
 }
 
 // Pack writes the terms as scripts read and hash them; contracts/lib/terms.ak has the layout.
@@ -86,26 +101,39 @@ func (t Terms) Pack() ([]byte, error) {
 func (t Terms) pack() []byte {
 	payment, _ := t.Requester.Key()
 	stake, hasStake := t.Requester.StakeKey()
-	b := make([]byte, 0, TermsSize)
+	b := make([]byte, 0, MaxTermsSize)
 	b = append(append(b, termsVersion), t.Seed.Tx[:]...)
 	b = binary.BigEndian.AppendUint16(b, uint16(t.Seed.Index))
-	kind := byte(0)
-	if hasStake {
-		kind = 1
+	form := byte(formPlain)
+	switch {
+	case t.Disputes != Disputes{}:
+		form = formDisputes
+	case t.VoucherKey != PublicKey{}:
+		form = formVouchers
 	}
-	b = append(append(append(b, kind), payment[:]...), stake[:]...)
+	if hasStake {
+		form++
+	}
+	b = append(append(append(b, form), payment[:]...), stake[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(t.DeclineBy))
 	b = binary.BigEndian.AppendUint64(b, uint64(t.CommitBy))
 	b = binary.BigEndian.AppendUint64(b, t.ReviewMS)
 	b = binary.BigEndian.AppendUint16(b, t.BondBps)
 	b = binary.BigEndian.AppendUint16(b, t.PenaltyBps)
 	b = binary.BigEndian.AppendUint64(b, uint64(t.LotLovelace))
-	return append(b, t.Rest[:]...)
+	b = append(b, t.Rest[:]...)
+	if form >= formVouchers {
+		b = append(b, t.VoucherKey[:]...)
+	}
+	if form >= formDisputes {
+		b = t.Disputes.append(b)
+	}
+	return b
 }
 
 // UnpackTerms reads packed terms of a network; what it accepts packs to the same bytes.
 func UnpackTerms(b []byte, n chain.Network) (Terms, error) {
-	if len(b) != TermsSize || b[0] != termsVersion || b[35] > 1 {
+	if len(b) < plainSize || b[0] != termsVersion || !rightLength(b) {
 		return Terms{}, fmt.Errorf("packed terms of %d bytes: %w", len(b), ErrTerms)
 	}
 	payment, stake := chain.KeyHash(b[36:64]), chain.KeyHash(b[64:92])
@@ -120,13 +148,35 @@ func UnpackTerms(b []byte, n chain.Network) (Terms, error) {
 		LotLovelace: chain.Lovelace(binary.BigEndian.Uint64(b[120:])),
 		Rest:        [32]byte(b[128:]),
 	}
+	if b[35] >= formVouchers {
+		t.VoucherKey = PublicKey(b[plainSize:])
+		if t.VoucherKey == (PublicKey{}) {
+			return Terms{}, fmt.Errorf("a voucher key of zeros: %w", ErrTerms)
+		}
+	}
+	if b[35] >= formDisputes {
+		t.Disputes = readDisputes(b[voucherSize:])
+	}
 	switch {
-	case b[35] == 1:
+	case b[35]%2 == 1:
 		t.Requester = chain.Base(n, payment, stake)
 	case stake != chain.KeyHash{}:
 		return Terms{}, fmt.Errorf("a stake key beside the kind that has none: %w", ErrTerms)
 	}
 	return t, t.Validate()
+}
+
+// rightLength says whether packed terms are as long as their form wants.
+func rightLength(b []byte) bool {
+	switch b[35] &^ 1 {
+	case formPlain:
+		return len(b) == plainSize
+	case formVouchers:
+		return len(b) == voucherSize
+	case formDisputes:
+		return len(b) > disputeSize && len(b) <= MaxTermsSize && (len(b)-disputeSize)%len(PublicKey{}) == 0
+	}
+	return false
 }
 
 // JobID is the hash of the packed terms.
@@ -138,14 +188,15 @@ func (t Terms) JobID() (JobID, error) {
 	return jobID(b), nil
 }
 
-func jobID(packed []byte) (j JobID) {
-	h, err := blake2b.New(len(j), nil)
+func jobID(packed []byte) JobID { return JobID(blake2b224(packed)) }
+
+func blake2b224(b []byte) []byte {
+	h, err := blake2b.New(28, nil)
 	if err != nil {
 		panic(err) // 28 is a valid size and there is no key
 	}
-	h.Write(packed)
-	copy(j[:], h.Sum(nil))
-	return j
+	h.Write(b)
+	return h.Sum(nil)
 }
 
 // isParty says whether payouts can go to a: a payment key, with a stake key or without a stake part.

@@ -3,7 +3,9 @@ package plutus
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -66,6 +68,50 @@ func TestTermsThatCannotBe(t *testing.T) {
 	}
 }
 
+// TestDisputesThatCannotBe: what the policy would refuse is refused before it is packed, and when it is unpacked.
+func TestDisputesThatCannotBe(t *testing.T) {
+	w := newWorld(t, silentBlueprint)
+	keys := w.contested.Disputes.Attesters.List()
+	for name, f := range map[string]func(*Terms){
+		"no voucher key":           func(t *Terms) { t.VoucherKey = PublicKey{} },
+		"a voucher key of order 8": func(t *Terms) { t.VoucherKey = orderEight() },
+		"no attesters":             func(t *Terms) { t.Disputes.Attesters = "" },
+		"an attester and a half":   func(t *Terms) { t.Disputes.Attesters = t.Disputes.Attesters[:48] },
+		"too many attesters":       func(t *Terms) { t.Disputes.Attesters, t.Disputes.Threshold = many(MaxAttesters+1), 9 },
+		"an attester twice":        func(t *Terms) { t.Disputes.Attesters = NewKeys(keys[0], keys[0], keys[1]) },
+		"attesters out of order":   func(t *Terms) { t.Disputes.Attesters = t.Disputes.Attesters[32:] + t.Disputes.Attesters[:32] },
+		"an attester of order 8":   func(t *Terms) { t.Disputes.Attesters = NewKeys(keys[0], keys[1], orderEight()) },
+		"no threshold":             func(t *Terms) { t.Disputes.Threshold = 0 },
+		"a third of the attesters": func(t *Terms) { t.Disputes.Threshold = 1 },
+		"more than the attesters":  func(t *Terms) { t.Disputes.Threshold = 4 },
+		"no time for a verdict":    func(t *Terms) { t.Disputes.VerdictMS = 0 },
+		"a verdict beyond time":    func(t *Terms) { t.Disputes.VerdictMS = maxTime + 1 },
+		"no cost":                  func(t *Terms) { t.Disputes.CostUNTX = 0 },
+		"a cost above the bond":    func(t *Terms) { t.Disputes.CostUNTX = t.Disputes.BondUNTX + 1 },
+		"too large a bond":         func(t *Terms) { t.Disputes.BondUNTX = maxQuantity },
+		"a slash above the price":  func(t *Terms) { t.Disputes.SlashBps = wholeBps + 1 },
+		"a share above the price":  func(t *Terms) { t.Disputes.ShareBps = wholeBps + 1 },
+	} {
+		terms := w.contested
+		f(&terms)
+		if _, err := terms.Pack(); !errors.Is(err, ErrTerms) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := UnpackTerms(terms.pack(), w.Network); !errors.Is(err, ErrTerms) {
+			t.Errorf("%s, packed: %v", name, err)
+		}
+	}
+}
+
+// many are n attesters' keys.
+func many(n int) Keys {
+	var keys []PublicKey
+	for i := range n {
+		keys = append(keys, KeyOf(signer(fmt.Sprint("one of many ", i))))
+	}
+	return NewKeys(keys...)
+}
+
 func TestTermsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := chain.Network{ID: uint8(rapid.IntRange(0, 1).Draw(t, "network"))}
@@ -87,11 +133,28 @@ func TestTermsRoundTrip(t *testing.T) {
 		if rapid.Bool().Draw(t, "base") {
 			x.Requester = chain.Base(n, k("key2"), k("stake"))
 		}
+		size := plainSize
+		if rapid.Bool().Draw(t, "vouchers") {
+			x.VoucherKey, size = KeyOf(signer("voucher")), voucherSize
+			if n := rapid.IntRange(0, MaxAttesters).Draw(t, "attesters"); n > 0 {
+				size = disputeSize + 32*n
+				x.Disputes = Disputes{
+					VerdictMS: rapid.Uint64Range(1, maxTime).Draw(t, "verdict"), CostUNTX: rapid.Uint64Range(1, maxQuantity/2).Draw(t, "cost"),
+					SlashBps: rapid.Uint16Range(0, wholeBps).Draw(t, "slash"), ShareBps: rapid.Uint16Range(0, wholeBps).Draw(t, "share"),
+					Payee: k("payee"), Threshold: uint8(rapid.IntRange(n/2+1, n).Draw(t, "threshold")), Attesters: many(n),
+				}
+				x.Disputes.BondUNTX = rapid.Uint64Range(x.Disputes.CostUNTX, maxQuantity/2).Draw(t, "dispute bond")
+			}
+		}
 		b, err := x.Pack()
-		if err != nil || len(b) != TermsSize {
+		if err != nil || len(b) != size {
 			t.Fatalf("%d bytes, %v", len(b), err)
 		}
 		if y, err := UnpackTerms(b, n); err != nil || y != x {
+			t.Fatalf("%+v, then %+v, %v", x, y, err)
+		}
+		var y Terms
+		if j, err := json.Marshal(x); err != nil || json.Unmarshal(j, &y) != nil || y != x {
 			t.Fatalf("%+v, then %+v, %v", x, y, err)
 		}
 	})

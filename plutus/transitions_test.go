@@ -27,6 +27,13 @@ func passing() []struct {
 		{"claim", (*world).claim, provider},
 		{"refund", (*world).refund, stranger},
 		{"decline", (*world).decline, provider},
+		{"open, contested", (*world).openContested, requester},
+		{"close", (*world).close, requester},
+		{"redeem", (*world).redeem, provider},
+		{"dispute", (*world).dispute, requester},
+		{"verdict", (*world).verdict, stranger},
+		{"concede", (*world).concede, provider},
+		{"lapse", (*world).lapse, stranger},
 	}
 }
 

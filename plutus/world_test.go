@@ -22,6 +22,7 @@ type world struct {
 	addresses           []chain.Address   // where they are paid: the second has a stake key
 	terms               Terms
 	job                 JobID
+	contested           Terms // of a job like it, with vouchers and disputes
 	seedCoin            chain.UTxO
 	other               func(n byte) Terms // nil: terms with another rest
 }
@@ -33,6 +34,10 @@ type moments struct {
 	commitEnd                 chain.Slot // until when commitments were valid
 	span                      chain.Slot
 	reviewMS                  uint64
+
+	dispute, verdict, lapse chain.Slot // close: as work; concede: as verdict
+	disputeEnd              chain.Slot // until when disputes were valid
+	verdictMS               uint64
 }
 
 // fixed are the moments of a world in memory, where a review takes an hour.
@@ -40,6 +45,7 @@ func fixed() moments {
 	return moments{
 		open: openFrom, work: workFrom, refund: 9000, claim: 9500, declineBy: 4000, commitBy: 9000,
 		commitEnd: workFrom + 900, span: 900, reviewMS: 3_600_000,
+		dispute: 8000, disputeEnd: 8900, verdict: 9600, lapse: 12500, verdictMS: 3_600_000,
 	}
 }
 
@@ -113,6 +119,7 @@ func worldOf(tb testing.TB, c *Contracts, m moments, clk chain.Clock, p chain.Pa
 		Seed: w.seed().Ref, Requester: w.requester.Address, DeclineBy: w.at(w.declineBy), CommitBy: w.at(w.commitBy), ReviewMS: m.reviewMS,
 		BondBps: bondBps, PenaltyBps: 1000, LotLovelace: ada, Rest: [32]byte{1, 2, 3},
 	}
+	w.contested = contest(w.terms, m.verdictMS)
 	var err error
 	if w.job, err = w.terms.JobID(); err != nil {
 		tb.Fatal(err)
@@ -163,14 +170,12 @@ func (w *world) lotOf(tb testing.TB, n byte, i int, s State, t Terms) Lot {
 		tb.Fatal(err)
 	}
 	l := Lot{Job: id, State: s, Provider: w.addresses[i], PriceUNTX: price, BondUNTX: BondOf(price, t.BondBps), Lovelace: ada}
-	if s == Committed {
-		l.Root, l.ClaimAt = [32]byte{9}, w.at(w.commitEnd)+chain.Time(t.ReviewMS)
-	}
+	l = w.age(l, t)
 	o, err := w.output(l)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	got, err := w.ReadLot(chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID{n}, Index: uint32(n)}, Output: o}, t.BondBps)
+	got, err := w.ReadLot(chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID{n}, Index: uint32(n)}, Output: o}, t)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -148,7 +148,7 @@ func (h *history) lots(t plutus.Terms) map[int]plutus.Lot {
 	}
 	found := map[int]plutus.Lot{}
 	for _, u := range h.ledger.UTxOs(h.c.Address) {
-		l, err := h.c.ReadLot(u, t.BondBps)
+		l, err := h.c.ReadLot(u, t)
 		if err != nil || l.Job != id {
 			continue
 		}
