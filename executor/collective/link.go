@@ -135,11 +135,13 @@ func (l *link) readControl(g *Group) {
 		close(l.bye)
 	}
 	if left && !g.leaving.Load() {
-		text := "it left without saying goodbye"
-		if !errors.Is(err, io.EOF) {
+		kind, text := ErrLost, "it left without saying goodbye"
+		if errors.Is(err, ErrFrame) {
+			kind, text = ErrFrame, err.Error()
+		} else if !errors.Is(err, io.EOF) {
 			text += ": " + err.Error()
 		}
-		g.fail(&PeerError{l.rank, l.id, ErrLost, text})
+		g.fail(&PeerError{l.rank, l.id, kind, text})
 	}
 }
 
