@@ -69,6 +69,9 @@ type Index struct {
 	watch    map[Credential]bool
 	handlers []namedHandler
 
+	parsing    sync.Mutex
+	statements map[string]*sql.Stmt
+
 	mu      sync.Mutex
 	tip     Tip
 	source  chain.Point   // the source's own tip, last it said
@@ -94,7 +97,7 @@ func open(ctx context.Context, db *sql.DB, d dialect, cfg Config) (*Index, error
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	ix := &Index{cfg: cfg, db: db, d: d, watch: map[Credential]bool{}, changed: make(chan struct{})}
+	ix := &Index{cfg: cfg, db: db, d: d, watch: map[Credential]bool{}, statements: map[string]*sql.Stmt{}, changed: make(chan struct{})}
 	for _, c := range cfg.Watch {
 		ix.watch[c] = true
 	}

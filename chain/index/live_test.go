@@ -6,9 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -41,7 +39,7 @@ func genesisOutput(a chain.Address, n chain.Lovelace) chain.UTxO {
 }
 
 // pay submits a payment from a, with coins of the index, and waits until it is in a block.
-func pay(t *testing.T, n *node.Node, ix *index.Index, a actor, to chain.Address, coin chain.Lovelace) chain.TxID {
+func pay(t *testing.T, n *node.Node, ix *following, a actor, to chain.Address, coin chain.Lovelace) chain.TxID {
 	t.Helper()
 	ctx := t.Context()
 	coins, err := ix.UTxOs(ctx, a.addr)
@@ -104,7 +102,7 @@ func TestLive(t *testing.T) {
 		Network: network, Base: index.Base{UTxOs: []chain.UTxO{genesisOutput(a.addr, funds)}},
 		Watch: []index.Credential{index.PaymentOf(a.addr), index.PaymentOf(b.addr)},
 	}
-	ix, stop := run(t, cfg, n)
+	ix := run(t, cfg, n)
 	var ids []chain.TxID
 	for i := range 3 {
 		ids = append(ids, pay(t, n, ix, a, b.addr, chain.Lovelace(10_000_000+i)))
@@ -120,7 +118,7 @@ func TestLive(t *testing.T) {
 		same(t, ix, n, x.addr)
 	}
 	blocks := capture(t, p.Socket, ids[3])
-	stop()
+	ix.stop()
 
 	for at := range blocks {
 		t.Run(fmt.Sprintf("back to %d", at), func(t *testing.T) {
@@ -129,13 +127,20 @@ func TestLive(t *testing.T) {
 	}
 }
 
-// run opens an index and follows src until stop is called.
-func run(t testing.TB, cfg index.Config, src index.Source) (ix *index.Index, stop func()) {
-	t.Helper()
-	return runOn(t, filepath.Join(t.TempDir(), "index.db"), cfg, src)
+// following is an index at work.
+type following struct {
+	*index.Index
+	stop func()
+	dead chan struct{} // closed when it has stopped
 }
 
-func runOn(t testing.TB, dsn string, cfg index.Config, src index.Source) (ix *index.Index, stop func()) {
+// run opens an index in a new SQLite file and follows src until stop is called.
+func run(t testing.TB, cfg index.Config, src index.Source) *following {
+	t.Helper()
+	return runOn(t, index.Databases[0].New(t), cfg, src)
+}
+
+func runOn(t testing.TB, dsn string, cfg index.Config, src index.Source) *following {
 	t.Helper()
 	ix, err := index.Open(t.Context(), dsn, cfg)
 	if err != nil {
@@ -143,15 +148,16 @@ func runOn(t testing.TB, dsn string, cfg index.Config, src index.Source) (ix *in
 	}
 	ix.Register("flows/1", index.HandlerFunc(flows))
 	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	wg.Go(func() {
+	f := &following{Index: ix, stop: cancel, dead: make(chan struct{})}
+	go func() {
+		defer close(f.dead)
 		if err := ix.Run(ctx, src); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
-	})
-	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
-	t.Cleanup(func() { stop(); ix.Close() })
-	return ix, stop
+	}()
+	f.stop = func() { cancel(); <-f.dead }
+	t.Cleanup(func() { f.stop(); ix.Close() })
+	return f
 }
 
 // flows is a handler that logs what goes to each address and what leaves it.
@@ -170,7 +176,7 @@ func flows(b index.Block) (es []index.Event, err error) {
 }
 
 // same compares the index's coins with the node's, whose answers lag the blocks it hands out: it is given ten slots.
-func same(t *testing.T, ix *index.Index, n *node.Node, a chain.Address) {
+func same(t *testing.T, ix *following, n *node.Node, a chain.Address) {
 	t.Helper()
 	for last := ix.Tip().Slot + 10; ; {
 		now := ix.Tip().Slot
@@ -190,11 +196,11 @@ func same(t *testing.T, ix *index.Index, n *node.Node, a chain.Address) {
 }
 
 // replay serves blocks to a new index, all of them, then rolls back to before block at, and serves the rest again.
-func replay(t *testing.T, cfg index.Config, blocks []rawBlock, at int, want *index.Index, ids []chain.TxID, addrs []chain.Address) {
+func replay(t *testing.T, cfg index.Config, blocks []rawBlock, at int, want *following, ids []chain.TxID, addrs []chain.Address) {
 	w := serveChain(t, blocks, 0)
-	ix, stop := run(t, cfg, w.dial(t))
+	ix := run(t, cfg, w.dial(t))
 	for _, n := range []int{len(blocks), at, len(blocks)} {
-		w.lead(ix, n)
+		w.lead(t, ix, n)
 	}
 	for _, a := range addrs {
 		got, err := ix.UTxOs(t.Context(), a)
@@ -210,5 +216,5 @@ func replay(t *testing.T, cfg index.Config, blocks []rawBlock, at int, want *ind
 			t.Errorf("%s is at %v, %d; want %v, %d", id, p, h, p2, h2)
 		}
 	}
-	stop()
+	ix.stop()
 }

@@ -19,16 +19,17 @@ import (
 	"testing"
 )
 
-// Database is a kind of database to test on; New is the DSN of an empty one.
+// Database is a kind of database to test on; New is the DSN of an empty one. Of many random trials, it gets every so many.
 type Database struct {
-	Name string
-	New  func(t testing.TB) string
+	Name  string
+	Every int
+	New   func(t testing.TB) string
 }
 
 // Databases are SQLite, and a PostgreSQL server that the first test to ask for it starts.
 var Databases = []Database{
-	{"sqlite", func(t testing.TB) string { return filepath.Join(t.TempDir(), "index.db") }},
-	{"postgres", func(t testing.TB) string { return postgres.schema(t) }},
+	{"sqlite", 1, func(t testing.TB) string { return filepath.Join(t.TempDir(), "index.db") }},
+	{"postgres", 5, func(t testing.TB) string { return postgres.schema(t) }},
 }
 
 // onEach runs a test on each kind of database.

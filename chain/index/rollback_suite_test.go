@@ -35,8 +35,8 @@ func devnetChain(t *testing.T, payments int) (index.Config, []rawBlock) {
 		Network: network, Base: index.Base{UTxOs: []chain.UTxO{genesisOutput(a.addr, funds)}},
 		Watch: []index.Credential{index.PaymentOf(a.addr), index.PaymentOf(b.addr)},
 	}
-	ix, stop := run(t, cfg, n)
-	defer stop()
+	ix := run(t, cfg, n)
+	defer ix.stop()
 	var last chain.TxID
 	for i := range payments {
 		if i%3 == 2 {
@@ -52,10 +52,10 @@ func devnetChain(t *testing.T, payments int) (index.Config, []rawBlock) {
 func tables(t *testing.T, cfg index.Config, blocks []rawBlock) (dumps []string) {
 	for n := range len(blocks) + 1 {
 		w := serveChain(t, blocks, 0)
-		ix, stop := run(t, cfg, w.dial(t))
-		w.lead(ix, n)
-		stop()
-		dumps = append(dumps, index.Dump(t, ix))
+		ix := run(t, cfg, w.dial(t))
+		w.lead(t, ix, n)
+		ix.stop()
+		dumps = append(dumps, index.Dump(t, ix.Index))
 	}
 	return dumps
 }
@@ -68,11 +68,11 @@ func TestRollbackFromEveryBlockToEveryBlock(t *testing.T) {
 	for _, db := range index.Databases {
 		t.Run(db.Name, func(t *testing.T) {
 			w := serveChain(t, blocks, 0)
-			ix, stop := runOn(t, db.New(t), cfg, w.dial(t))
+			ix := runOn(t, db.New(t), cfg, w.dial(t))
 			rollbacks := 0
 			check := func(n int) {
-				w.lead(ix, n)
-				if got := index.Dump(t, ix); got != want[n] {
+				w.lead(t, ix, n)
+				if got := index.Dump(t, ix.Index); got != want[n] {
 					t.Fatalf("at block %d after %d rollbacks:\n%s\na fresh index:\n%s", n, rollbacks, got, want[n])
 				}
 			}
@@ -84,7 +84,7 @@ func TestRollbackFromEveryBlockToEveryBlock(t *testing.T) {
 				}
 			}
 			check(len(blocks))
-			stop()
+			ix.stop()
 			t.Logf("%d blocks, %d rollbacks", len(blocks), rollbacks)
 		})
 	}
@@ -104,12 +104,12 @@ func TestRollbackBeyondK(t *testing.T) {
 			dsn := db.New(t)
 			for to := range n {
 				w := serveChain(t, blocks, n)
-				ix, stop := runOn(t, dsn, cfg, w.dial(t))
-				w.lead(ix, n)
-				w.lead(ix, to)
-				w.lead(ix, n)
-				stop()
-				if got := index.Dump(t, ix); got != want[n] {
+				ix := runOn(t, dsn, cfg, w.dial(t))
+				w.lead(t, ix, n)
+				w.lead(t, ix, to)
+				w.lead(t, ix, n)
+				ix.stop()
+				if got := index.Dump(t, ix.Index); got != want[n] {
 					t.Errorf("back to block %d of %d:\n%s\na fresh index:\n%s", to, n, got, want[n])
 				}
 				ix.Close()
@@ -128,10 +128,10 @@ func TestRollbackAcrossRestarts(t *testing.T) {
 		for to := range from {
 			for _, n := range []int{from, to} {
 				w := serveChain(t, blocks, n)
-				ix, stop := runOn(t, path, cfg, w.dial(t))
-				w.lead(ix, n)
-				stop()
-				if got := index.Dump(t, ix); got != want[n] {
+				ix := runOn(t, path, cfg, w.dial(t))
+				w.lead(t, ix, n)
+				ix.stop()
+				if got := index.Dump(t, ix.Index); got != want[n] {
 					t.Fatalf("from block %d to block %d:\n%s\na fresh index:\n%s", from, to, got, want[n])
 				}
 				ix.Close()

@@ -357,3 +357,30 @@ func TestReads(t *testing.T) {
 		}
 	})
 }
+
+// Tables of an older version are made anew; those of a newer one are left alone.
+func TestVersions(t *testing.T) {
+	onEach(t, func(t *testing.T, db Database) {
+		main, path := story(0), db.New(t)
+		ix := openTest(t, path, testConfig())
+		feed(t, ix, main...)
+		for _, s := range []string{"ALTER TABLE blocks DROP COLUMN height", "UPDATE meta SET v = '1' WHERE k = 'schema'"} {
+			if _, err := ix.db.Exec(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ix.Close()
+		ix = openTest(t, path, testConfig())
+		feed(t, ix, main...)
+		if dump(t, ix) != fresh(t, testConfig(), main) {
+			t.Error("tables of version 1 were not made anew")
+		}
+		if _, err := ix.db.Exec("UPDATE meta SET v = '99' WHERE k = 'schema'"); err != nil {
+			t.Fatal(err)
+		}
+		ix.Close()
+		if _, err := Open(t.Context(), path, testConfig()); !errors.Is(err, ErrForeign) {
+			t.Errorf("tables of version 99: %v", err)
+		}
+	})
+}

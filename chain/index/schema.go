@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -11,26 +12,26 @@ import (
 	"github.com/tallycompute/tally/chain"
 )
 
-// Version history of the tables. 1: first.
-const schemaVersion = "1"
+// Version history of the tables, which are made anew from the chain when it changes. 1: first. 2: sorted by their keys;
+// spent outputs alone are found by the block that spent them.
+const schemaVersion = 2
 
 // Blocks are numbered by seq, the base being 0: slots and heights repeat at Byron's epoch boundaries.
 var tables = []string{
-	`CREATE TABLE IF NOT EXISTS meta (k TEXT PRIMARY KEY, v TEXT NOT NULL)`,
-	`CREATE TABLE IF NOT EXISTS blocks (seq BIGINT PRIMARY KEY, slot BIGINT NOT NULL, hash BYTES NOT NULL, height BIGINT NOT NULL)`,
+	`CREATE TABLE IF NOT EXISTS blocks (seq ID PRIMARY KEY, slot BIGINT NOT NULL, hash BYTES NOT NULL, height BIGINT NOT NULL)`,
 	`CREATE TABLE IF NOT EXISTS utxos (
 		tx BYTES NOT NULL, ix BIGINT NOT NULL,
 		made BIGINT NOT NULL,          -- seq of the block that made it
 		spent BIGINT, spender BYTES,   -- seq of the block that spent it, and the transaction
 		address BYTES NOT NULL, credential BYTES NOT NULL, value TEXT NOT NULL, datum BYTES, script BYTES,
-		PRIMARY KEY (tx, ix))`,
+		PRIMARY KEY (tx, ix)) CLUSTERED`,
 	`CREATE INDEX IF NOT EXISTS utxos_credential ON utxos (credential)`,
 	`CREATE INDEX IF NOT EXISTS utxos_made ON utxos (made)`,
-	`CREATE INDEX IF NOT EXISTS utxos_spent ON utxos (spent)`,
-	`CREATE TABLE IF NOT EXISTS txs (tx BYTES PRIMARY KEY, seq BIGINT NOT NULL, slot BIGINT NOT NULL, hash BYTES NOT NULL, height BIGINT NOT NULL)`,
+	`CREATE INDEX IF NOT EXISTS utxos_spent ON utxos (spent) WHERE spent IS NOT NULL`,
+	`CREATE TABLE IF NOT EXISTS txs (tx BYTES PRIMARY KEY, seq BIGINT NOT NULL, slot BIGINT NOT NULL, hash BYTES NOT NULL, height BIGINT NOT NULL) CLUSTERED`,
 	`CREATE INDEX IF NOT EXISTS txs_seq ON txs (seq)`,
 	`CREATE TABLE IF NOT EXISTS events (
-		id BIGINT PRIMARY KEY, seq BIGINT NOT NULL, slot BIGINT NOT NULL, hash BYTES NOT NULL, height BIGINT NOT NULL,
+		id ID PRIMARY KEY, seq BIGINT NOT NULL, slot BIGINT NOT NULL, hash BYTES NOT NULL, height BIGINT NOT NULL,
 		handler TEXT NOT NULL, subject TEXT NOT NULL, kind TEXT NOT NULL, payload BYTES NOT NULL)`,
 	`CREATE INDEX IF NOT EXISTS events_subject ON events (subject, id)`,
 	`CREATE INDEX IF NOT EXISTS events_seq ON events (seq)`,
@@ -46,12 +47,13 @@ const (
 	metaEvent    = "last_event" // id of the last event ever written: ids are never used again
 )
 
-// prepare makes the tables and checks whose database it is. stale says why what it holds must be indexed again.
+// chained are the tables that follow the chain.
+var chained = []string{"blocks", "utxos", "txs", "events"}
+
+// prepare checks whose database it is and makes the tables. stale says why what it holds must be indexed again.
 func (ix *Index) prepare(ctx context.Context) (stale string, err error) {
-	for _, t := range tables {
-		if _, err := ix.db.ExecContext(ctx, ix.d.sql(t)); err != nil {
-			return "", fmt.Errorf("making tables: %w", failed(err))
-		}
+	if err := ix.define(ctx, "CREATE TABLE IF NOT EXISTS meta (k TEXT PRIMARY KEY, v TEXT NOT NULL)"); err != nil {
+		return "", err
 	}
 	schema, err := ix.meta(ctx, ix.db, metaSchema)
 	if err != nil {
@@ -61,13 +63,22 @@ func (ix *Index) prepare(ctx context.Context) (stale string, err error) {
 	if err != nil {
 		return "", err
 	}
+	version, err := strconv.Atoi(cmp.Or(schema, "0"))
 	switch {
-	case schema == "":
-		return "it is new", nil
-	case schema != schemaVersion:
-		return "", fmt.Errorf("%w: its tables are of version %s, this is %s", ErrForeign, schema, schemaVersion)
-	case network != networkText(ix.cfg.Network):
+	case err != nil || version > schemaVersion:
+		return "", fmt.Errorf("%w: its tables are of version %q, this is %d", ErrForeign, schema, schemaVersion)
+	case version > 0 && network != networkText(ix.cfg.Network):
 		return "", fmt.Errorf("%w: it is of network %s, wanted %s", ErrForeign, network, networkText(ix.cfg.Network))
+	case version < schemaVersion:
+		for _, t := range chained {
+			if err := ix.define(ctx, "DROP TABLE IF EXISTS "+t); err != nil {
+				return "", err
+			}
+		}
+		stale = fmt.Sprintf("its tables are of version %d, now %d", version, schemaVersion)
+	}
+	if err := ix.define(ctx, tables...); err != nil || stale != "" {
+		return stale, err
 	}
 	base, err := ix.meta(ctx, ix.db, metaBase)
 	if err != nil {
@@ -86,10 +97,20 @@ func (ix *Index) prepare(ctx context.Context) (stale string, err error) {
 	return "", nil
 }
 
+// define makes or drops tables.
+func (ix *Index) define(ctx context.Context, statements ...string) error {
+	for _, s := range statements {
+		if _, err := ix.db.ExecContext(ctx, ix.d.sql(s)); err != nil {
+			return fmt.Errorf("making tables: %w", failed(err))
+		}
+	}
+	return nil
+}
+
 // reset empties the tables and starts over from the base.
 func (ix *Index) reset(ctx context.Context, why string) error {
 	err := ix.inTx(ctx, func(tx *sql.Tx) error {
-		for _, t := range []string{"blocks", "utxos", "txs", "events"} {
+		for _, t := range chained {
 			if err := ix.exec(ctx, tx, "DELETE FROM "+t); err != nil {
 				return err
 			}
@@ -110,7 +131,7 @@ func (ix *Index) reset(ctx context.Context, why string) error {
 			return err
 		}
 		for k, v := range map[string]string{
-			metaSchema: schemaVersion, metaNetwork: networkText(ix.cfg.Network), metaWatch: watchText(ix.cfg.Watch),
+			metaSchema: strconv.Itoa(schemaVersion), metaNetwork: networkText(ix.cfg.Network), metaWatch: watchText(ix.cfg.Watch),
 			metaHandlers: ix.handlerText(), metaBase: b.text(),
 		} {
 			if err := ix.setMeta(ctx, tx, k, v); err != nil {
@@ -144,7 +165,10 @@ func (ix *Index) setMeta(ctx context.Context, tx *sql.Tx, key, v string) error {
 }
 
 func (ix *Index) exec(ctx context.Context, tx *sql.Tx, query string, args ...any) error {
-	if _, err := tx.ExecContext(ctx, ix.d.sql(query), args...); err != nil {
+	_, err := onStatement(ctx, ix, tx, query,
+		func(s *sql.Stmt) (sql.Result, error) { return s.ExecContext(ctx, args...) },
+		func(query string) (sql.Result, error) { return tx.ExecContext(ctx, query, args...) })
+	if err != nil {
 		verb, _, _ := strings.Cut(query, " (")
 		return fmt.Errorf("%s: %w", verb, failed(err))
 	}

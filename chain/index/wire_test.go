@@ -14,7 +14,6 @@ import (
 	pcommon "github.com/blinklabs-io/gouroboros/protocol/common"
 
 	"github.com/tallycompute/tally/chain"
-	"github.com/tallycompute/tally/chain/index"
 	"github.com/tallycompute/tally/chain/node"
 )
 
@@ -116,7 +115,8 @@ func (w *wire) dial(t testing.TB) *node.Node {
 }
 
 // lead makes its chain n blocks long and returns when the index, which follows it, is there.
-func (w *wire) lead(ix *index.Index, n int) {
+func (w *wire) lead(t testing.TB, ix *following, n int) {
+	t.Helper()
 	w.mu.Lock()
 	w.length = n
 	close(w.changed)
@@ -129,7 +129,11 @@ func (w *wire) lead(ix *index.Index, n int) {
 		if ix.Tip().Hash == tip {
 			return
 		}
-		<-changed
+		select {
+		case <-changed:
+		case <-ix.dead:
+			t.Fatalf("the index stopped at slot %d", ix.Tip().Slot)
+		}
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 // bulk is a statement over many rows of cells: before, the rows, after.
 type bulk struct{ before, row, after string }
 
-// Rows that a statement has: few shapes, so that a server that remembers statements has seen them all soon.
-var bulkRows = []int{64, 8, 1}
+// Rows that a statement has: few shapes, so that all are prepared soon.
+var bulkRows = []int{256, 32, 4, 1}
 
 var (
 	insertBlocks = bulk{"INSERT INTO blocks (seq, slot, hash, height) VALUES ", "(?, ?, ?, ?)", ""}
@@ -138,7 +138,9 @@ func (ix *Index) outputs(ctx context.Context, tx *sql.Tx, refs []chain.OutRef) (
 		rows = append(rows, []any{r.Tx[:], int64(r.Index)})
 	}
 	err := selectUTxOs.each(rows, func(query string, args []any) error {
-		found, err := tx.QueryContext(ctx, ix.d.sql(query), args...)
+		found, err := onStatement(ctx, ix, tx, query,
+			func(s *sql.Stmt) (*sql.Rows, error) { return s.QueryContext(ctx, args...) },
+			func(query string) (*sql.Rows, error) { return tx.QueryContext(ctx, query, args...) })
 		if err != nil {
 			return fmt.Errorf("reading outputs: %w", failed(err))
 		}
