@@ -67,14 +67,13 @@ func (r *reader) withdrawals() (out []Extra) {
 	return out
 }
 
-// certificate kinds that are put into words (Conway CDDL, certificate).
+// certificateWords are the kinds of certificates that are put into words (Conway CDDL, certificate). Kind 0, the old
+// registration, is not: what deposit it takes is not in it.
 var certificateWords = map[uint64]struct {
 	what         string
 	pool, drep   bool // it names a pool, a representative
 	gives, takes bool // its last number is a refund, a deposit
-	unsigned     bool // it needs no signature
 }{
-	0:  {what: "registers %s, for the deposit in force", unsigned: true},
 	1:  {what: "ends the registration of %s, for its deposit"},
 	2:  {what: "delegates %s to pool %s", pool: true},
 	7:  {what: "registers %s", takes: true},
@@ -108,7 +107,7 @@ func (r *reader) certificate() (e Extra) {
 		return e
 	}
 	who, key, isKey := r.credential()
-	e.Key, e.HasKey = key, isKey && !w.unsigned
+	e.Key, e.HasKey = key, isKey
 	names := []any{who}
 	if w.pool {
 		var pool KeyHash

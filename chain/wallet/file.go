@@ -125,11 +125,7 @@ func WriteNew(path string, b []byte) (err error) {
 	if err := os.Link(f.Name(), path); err != nil {
 		return err
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDir(dir)
 }
 
 // Load decrypts a wallet file. ErrSecret: the passphrase is not the file's. ErrExposed: others could read it.

@@ -39,6 +39,28 @@ func (r Review) Net() (less, more chain.Value, err error) {
 	return difference(in, r.Returns), difference(r.Returns, in), nil
 }
 
+// Most is what leaves the wallet at most, if all that is spent is its own and nothing is known of it: what others get,
+// the fee, what is burned, deposits and gifts.
+func (r Review) Most() (most chain.Value, err error) {
+	most = chain.Coins(r.Fee)
+	for _, o := range r.Pays {
+		if most, err = most.Add(o.Value); err != nil {
+			return most, err
+		}
+	}
+	for id, q := range r.Mint {
+		if q < 0 {
+			most = most.With(id, uint64(-q))
+		}
+	}
+	for _, e := range r.Extras {
+		if most, err = most.Add(chain.Coins(e.Takes)); err != nil {
+			return most, err
+		}
+	}
+	return most, nil
+}
+
 // difference is what a has more than b.
 func difference(a, b chain.Value) (v chain.Value) {
 	if a.Coin > b.Coin {

@@ -39,6 +39,11 @@ func TestReview(t *testing.T) {
 	if len(r.Spends) != 1 || r.Unknown != 1 || len(r.Pays) != 2 || r.Asked || len(r.Keys) != 1 || r.Message[0] != "rent" || r.Scripts != 0 {
 		t.Errorf("%+v", r)
 	}
+	burns := r
+	burns.Mint = map[chain.AssetID]int64{ntx: -40}
+	if most, err := burns.Most(); err != nil || most.Of(ntx) != 240 || most.Coin != r.Pays[0].Value.Coin+r.Pays[1].Value.Coin+r.Fee {
+		t.Errorf("at most %v: %v", most, err)
+	}
 	if r, err := w.Review(foreign, nil); err != nil || len(r.Spends) != 0 || r.Unknown != 2 || len(r.Keys) != 1 {
 		t.Errorf("with nothing known: %+v %v", r, err)
 	}
@@ -113,11 +118,15 @@ func TestReviewExtras(t *testing.T) {
 			t.Errorf("%s: %+v %v", c.says, r.Extras, err)
 			continue
 		}
+		if most, err := r.Most(); err != nil || most.Coin != r.Fee+c.takes {
+			t.Errorf("%s: at most %v leave: %v", c.says, most, err)
+		}
 		if e := r.Extras[0]; !strings.Contains(e.What, c.says) || e.Gives != c.gives || e.Takes != c.takes {
 			t.Errorf("%+v, want %q", e, c.says)
 		}
 	}
 	for _, field := range []string{
+		"048182008200581c" + key,                     // the old registration, whose deposit it does not say
 		"04818a03581c" + pool,                        // a pool's registration
 		"0481830" + "28200581c" + key,                // breaks off
 		"05a1581da0" + key + "05",                    // no reward account

@@ -83,8 +83,9 @@ func (a *app) walletSign(ctx context.Context, s signing) (err error) {
 		}
 	}
 	sigs, err := wl.SignReviewed(tx, known, func(r wallet.Review) error {
-		if err := a.printReview(r, ntx, s.offline, clock); err != nil || s.yes {
-			return err
+		a.printReview(r, ntx, s.offline, clock)
+		if s.yes {
+			return nil
 		}
 		ok, err := a.agrees("Sign?")
 		if err == nil && !ok {
@@ -130,7 +131,7 @@ func (a *app) writeSignatures(s signing, sigs []chain.Signature) error {
 }
 
 // printReview says in words what a transaction does to this wallet. Texts of others go through oneLine.
-func (a *app) printReview(r wallet.Review, ntx chain.AssetID, offline bool, clock *chain.Clock) error {
+func (a *app) printReview(r wallet.Review, ntx chain.AssetID, offline bool, clock *chain.Clock) {
 	rows := [][]string{{"tx", r.ID.String()}}
 	row := func(what, text string) { rows = append(rows, []string{what, text}) }
 	if offline {
@@ -182,8 +183,11 @@ func (a *app) printReview(r wallet.Review, ntx chain.AssetID, offline bool, cloc
 	}
 	row("valid", validity(r, clock))
 	row("in all", inAll(r, ntx, offline))
-	columns(a.stderr, rows...)
-	return nil
+	if a.output == "json" {
+		a.object(map[string]any{"review": rows})
+	} else {
+		columns(a.stderr, rows...)
+	}
 }
 
 func payee(o chain.Output) string {
@@ -215,13 +219,9 @@ func validity(r wallet.Review, clock *chain.Clock) string {
 // inAll is what the wallet has less and more afterwards.
 func inAll(r wallet.Review, ntx chain.AssetID, offline bool) string {
 	if offline {
-		var most chain.Value
-		for _, o := range append(r.Pays, chain.Output{Value: chain.Coins(r.Fee)}) {
-			sum, err := most.Add(o.Value)
-			if err != nil {
-				return "more leaves than there is"
-			}
-			most = sum
+		most, err := r.Most()
+		if err != nil {
+			return err.Error()
 		}
 		return "at most " + worth(most, ntx) + " leave you, if all that it spends is yours"
 	}
