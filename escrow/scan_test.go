@@ -8,13 +8,14 @@ import (
 
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/escrow"
+	"github.com/tallycompute/tally/plutus"
 )
 
 // TestFoldIsTheChain: whatever the parties do and whatever a rollback undoes, the state folded from blocks is what the
 // ledger holds, and so it is from the events as they are stored.
 func TestFoldIsTheChain(t *testing.T) {
 	seen := map[escrow.Status]bool{}
-	for seed := range uint64(6) {
+	for seed := range uint64(8) {
 		w := newWorld(t, 3)
 		r := rand.New(rand.NewPCG(seed, 1))
 		var jobs []*opened
@@ -22,7 +23,11 @@ func TestFoldIsTheChain(t *testing.T) {
 			switch r.IntN(6) {
 			case 0:
 				if len(jobs) < 4 {
-					jobs = append(jobs, w.open(w.providers...))
+					open := w.open
+					if len(jobs)%2 == 1 {
+						open = w.contest
+					}
+					jobs = append(jobs, open(w.providers...))
 				}
 			case 1:
 				if n := len(w.ledger.Events(0)); n > 3 && w.ledger.Tip().Slot > 10 {
@@ -35,11 +40,22 @@ func TestFoldIsTheChain(t *testing.T) {
 			}
 			for _, o := range jobs {
 				p := w.providers[r.IntN(3)]
-				switch r.IntN(8) {
+				switch r.IntN(12) {
 				case 0:
 					o.knows(p, p, escrow.Facts{InputsReady: true, Result: &root, ResultAt: w.ledger.Now()})
 				case 1:
 					o.knows(w.requester, p, escrow.Facts{Verified: true})
+				case 2, 3:
+					o.knows(w.requester, p, escrow.Facts{Faulty: true})
+				case 4:
+					if o.lot(p).Status == escrow.Disputed {
+						o.knows(p, p, escrow.Facts{Concede: r.IntN(2) == 0})
+					}
+				case 5:
+					if o.terms.VoucherKey != (plutus.PublicKey{}) {
+						v := o.contracts.SignVoucher(signer(9), o.id, p.Hash, uint64(r.IntN(price)))
+						o.knows(p, p, escrow.Facts{InputsReady: true, Voucher: &v})
+					}
 				}
 				for _, p := range w.providers {
 					o.check(p)
@@ -48,7 +64,10 @@ func TestFoldIsTheChain(t *testing.T) {
 			}
 		}
 	}
-	for _, s := range []escrow.Status{escrow.Open, escrow.Committed, escrow.Approved, escrow.Claimed, escrow.Refunded, escrow.Declined} {
+	for _, s := range []escrow.Status{
+		escrow.Open, escrow.Committed, escrow.Disputed, escrow.Approved, escrow.Claimed, escrow.Refunded, escrow.Declined, escrow.Redeemed,
+		escrow.Conceded, escrow.Lapsed,
+	} {
 		if !seen[s] {
 			t.Errorf("no lot was ever %s", s)
 		}
@@ -75,6 +94,10 @@ func (o *opened) check(p *party) {
 	if again, err := escrow.Fold(o.key(p), stored); err != nil || !reflect.DeepEqual(again, l) {
 		o.Fatalf("the stored events give %+v, the book %+v: %v", again, l, err)
 	}
+	want := l.PriceUNTX + l.BondUNTX
+	if l.Status == escrow.Disputed {
+		want += disputeBond
+	}
 	held, found := chain.UTxO{}, false
 	for _, u := range o.ledger.UTxOs(o.contracts.Address) {
 		if lot, err := o.contracts.ReadLot(u, o.terms); err == nil && lot.Job == o.id && lot.Provider == p.Address {
@@ -88,7 +111,7 @@ func (o *opened) check(p *party) {
 		}
 	case !found || held.Ref != l.Ref:
 		o.Fatalf("the lot is %s at %s, the ledger holds %v at %s", l.Status, l.Ref, found, held.Ref)
-	case held.Value.Of(ntx) != l.PriceUNTX+l.BondUNTX || l.PriceUNTX != price || l.BondUNTX != bond || held.Value.Coin != l.Lovelace:
+	case held.Value.Of(ntx) != want || l.PriceUNTX != price || l.BondUNTX != bond || l.Status != escrow.Disputed && held.Value.Coin != l.Lovelace:
 		o.Fatalf("the lot is of %d and %d, the ledger holds %v", l.PriceUNTX, l.BondUNTX, held.Value)
 	}
 }

@@ -67,7 +67,10 @@ func newWorld(t *testing.T, providers int, change ...func(*chain.Params)) *world
 		if i == 0 {
 			coin = chain.Coins(5_000_000_000).With(ntx, 1_000_000_000_000)
 		}
-		genesis = append(genesis, a.Coin(0, coin), a.Coin(1, coin), a.Coin(2, coin), a.Coin(9, chain.Coins(10_000_000)))
+		for n := range uint32(6) {
+			genesis = append(genesis, a.Coin(n, coin))
+		}
+		genesis = append(genesis, a.Coin(9, chain.Coins(10_000_000)))
 	}
 	params := chaintest.Params()
 	for _, f := range change {
@@ -145,6 +148,12 @@ type opened struct {
 
 func (w *world) open(providers ...*party) *opened {
 	w.Helper()
+	return w.openWith(func(*plutus.Terms) {}, providers...)
+}
+
+// openWith opens a job after a change of its terms.
+func (w *world) openWith(change func(*plutus.Terms), providers ...*party) *opened {
+	w.Helper()
 	w.jobs++
 	seed := w.coin(w.requester)
 	now := w.ledger.Now()
@@ -152,6 +161,7 @@ func (w *world) open(providers ...*party) *opened {
 		Seed: seed.Ref, Requester: w.requester.Address, DeclineBy: now + 200_000, CommitBy: now + 1_000_000, ReviewMS: 300_000,
 		BondBps: bondBps, PenaltyBps: 1000, LotLovelace: ada, Rest: [32]byte{byte(w.jobs)},
 	}
+	change(&terms)
 	var parts []plutus.Part
 	for _, p := range providers {
 		parts = append(parts, plutus.Part{Provider: p.Address, PriceUNTX: price, BondInput: w.coin(p), BondChange: p.Address})
