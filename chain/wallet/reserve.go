@@ -64,12 +64,28 @@ func (r *Reservations) Close() error { return r.db.Close() }
 // Reserve keeps all of refs for a purpose until a time, or none of them. Reserving again for the same purpose moves
 // the time. ErrReserved: one is reserved for another purpose.
 func (r *Reservations) Reserve(ctx context.Context, refs []chain.OutRef, purpose string, until chain.Time) error {
+	return r.reserve(ctx, refs, nil, purpose, until)
+}
+
+// What reserve does with an output that is reserved already.
+const (
+	insertAgain = `INSERT INTO reservations (ref, purpose, until) VALUES (?, ?, ?)
+		ON CONFLICT (ref) DO UPDATE SET until = excluded.until WHERE purpose = excluded.purpose`
+	insertFresh = `INSERT INTO reservations (ref, purpose, until) VALUES (?, ?, ?) ON CONFLICT (ref) DO NOTHING`
+)
+
+// reserve is Reserve; of fresh ones none may be reserved, not even for the same purpose.
+func (r *Reservations) reserve(ctx context.Context, refs []chain.OutRef, fresh map[chain.OutRef]bool, purpose string, until chain.Time) error {
 	tx, err := r.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("reserve: %w: %w", ErrStore, err)
 	}
 	for _, ref := range refs {
-		if err = reserve(ctx, tx, ref, purpose, until); err != nil {
+		query := insertAgain
+		if fresh[ref] {
+			query = insertFresh
+		}
+		if err := reserveOne(ctx, tx, query, ref, purpose, until); err != nil {
 			return errors.Join(err, tx.Rollback())
 		}
 	}
@@ -79,9 +95,8 @@ func (r *Reservations) Reserve(ctx context.Context, refs []chain.OutRef, purpose
 	return nil
 }
 
-func reserve(ctx context.Context, tx *sql.Tx, ref chain.OutRef, purpose string, until chain.Time) error {
-	res, err := tx.ExecContext(ctx, `INSERT INTO reservations (ref, purpose, until) VALUES (?, ?, ?)
-		ON CONFLICT (ref) DO UPDATE SET until = excluded.until WHERE purpose = excluded.purpose`, ref.String(), purpose, int64(until))
+func reserveOne(ctx context.Context, tx *sql.Tx, query string, ref chain.OutRef, purpose string, until chain.Time) error {
+	res, err := tx.ExecContext(ctx, query, ref.String(), purpose, int64(until))
 	if err != nil {
 		return fmt.Errorf("reserve %s: %w: %w", ref, ErrStore, err)
 	}

@@ -9,7 +9,8 @@ import (
 
 // Take builds a transaction from those of a wallet's outputs that nobody has reserved, and reserves all of them that it
 // spends, for a purpose until a time. Should somebody else have reserved one in between, it builds anew, from what is
-// left then: parallel jobs, in one process or several, never get the same output. Errors of build end it.
+// left then: parallel jobs, in one process or several, never get the same output, even if they build the same
+// transaction for the same purpose. Errors of build end it.
 func (r *Reservations) Take(
 	ctx context.Context, all []chain.UTxO, purpose func(chain.TxID) string, until chain.Time,
 	build func(coins, collateral []chain.UTxO) (*chain.Tx, error),
@@ -37,7 +38,7 @@ func (r *Reservations) Take(
 				again = again && free[ref] // else it is build that insists on an output it was not given
 			}
 		}
-		err = r.Reserve(ctx, own, purpose(body.ID), until)
+		err = r.reserve(ctx, own, free, purpose(body.ID), until)
 		if errors.Is(err, ErrReserved) && again {
 			continue
 		}

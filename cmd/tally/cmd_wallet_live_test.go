@@ -119,6 +119,29 @@ func (b *bank) at(t *testing.T, a chain.Address) chain.Value {
 	return sum
 }
 
+// past waits until the transaction in a file has expired.
+func (b *bank) past(t *testing.T, file string) {
+	t.Helper()
+	tx, err := readTx(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := tx.Inspect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		tip, err := b.node.Tip(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tip.Slot > body.Until {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
 // TestPreprodRehearsal goes docs/how-to/requester/use-preprod.md on a chain of its own that says it is preprod, up to
 // where others come in.
 func TestPreprodRehearsal(t *testing.T) {
@@ -255,10 +278,19 @@ func TestWalletLive(t *testing.T) {
 		if err != nil || more.Of(ntx) != 7_000_000 {
 			t.Errorf("bob has %v more: %v", more, err)
 		}
-		b.tally(t, bob, "", "submit", file, "--witness", witness).wants(t, exitRejected, "rejected")
+		b.tally(t, bob, "", "submit", file, "--witness", witness).wants(t, 0, "in the chain already")
 		if again, err := b.at(t, toBob).Sub(his); err != nil || !again.Equal(more) {
 			t.Errorf("sent again it paid again: %v %v", again, err)
 		}
+	})
+
+	t.Run("too late", func(t *testing.T) {
+		file, signed := filepath.Join(b.dir, "late"), filepath.Join(b.dir, "late.signed")
+		b.tally(t, alice, "", "send", "--to", to, "1.5", "ADA", "--unsigned", file, "--valid-for", "1s").wants(t, 0)
+		b.tally(t, alice, "", "sign", file, "-y", "--out", file+".witness").wants(t, 0)
+		b.tally(t, bob, "", "submit", file, "--witness", file+".witness", "--out", signed).wants(t, 0)
+		b.past(t, signed)
+		b.tally(t, bob, "", "submit", signed).wants(t, exitRejected, "it has expired", "make it anew")
 	})
 
 	t.Run("a transaction of somebody else", func(t *testing.T) {

@@ -292,16 +292,33 @@ func (a *app) walletSubmit(ctx context.Context, file string, witnesses []string,
 
 // submit sends a transaction, whose file stays, and waits until it is in the chain.
 func (a *app) submit(ctx context.Context, nd *node.Node, tx *chain.Tx, file string, wait bool) error {
-	again := "tally wallet submit " + file + " sends the same transaction again: it moves money once, however often"
-	if err := nd.Submit(ctx, tx.Bytes()); errors.Is(err, node.ErrConnection) || errors.Is(err, node.ErrUnreachable) {
-		return fail(exitNetwork, fmt.Errorf("whether %s was sent is not known: %w", tx.ID(), err), "%s", again)
-	} else if err != nil {
+	body, err := tx.Inspect()
+	if err != nil {
 		return err
 	}
-	if wait {
-		if err := a.awaitTx(ctx, nd, tx); err != nil {
-			return fail(exitNetwork, fmt.Errorf("%s was sent, but is not seen in the chain: %w", tx.ID(), err), "%s", again)
+	again := "tally wallet submit " + file + " sends the same transaction again: it moves money once, however often"
+	err = nd.Submit(ctx, tx.Bytes())
+	if errors.Is(err, node.ErrConnection) || errors.Is(err, node.ErrUnreachable) {
+		return fail(exitNetwork, fmt.Errorf("whether %s was sent is not known: %w", tx.ID(), err), "%s", again)
+	}
+	if err != nil {
+		there, slot, e := seen(ctx, nd, body)
+		switch {
+		case e != nil:
+			return errors.Join(err, e)
+		case there:
+			a.note("It was in the chain already.")
+			return nil
+		case body.Until != 0 && slot >= body.Until:
+			return fail(exitRejected, fmt.Errorf("%s: %w: %w", tx.ID(), errExpired, err), "it can never move anything now; make it anew")
 		}
+		return err
+	}
+	if !wait {
+		return nil
+	}
+	if err := a.awaitTx(ctx, nd, body); err != nil {
+		return fail(exitNetwork, fmt.Errorf("%s was sent, but is not seen in the chain: %w", tx.ID(), err), "%s", again)
 	}
 	return nil
 }
@@ -309,22 +326,21 @@ func (a *app) submit(ctx context.Context, nd *node.Node, tx *chain.Tx, file stri
 // errExpired is a transaction that did not get into the chain in time.
 var errExpired = errors.New("it has expired")
 
-// awaitTx waits until the transaction's first output is on the chain, or it has expired.
-func (a *app) awaitTx(ctx context.Context, nd *node.Node, tx *chain.Tx) error {
-	body, err := tx.Inspect()
-	if err != nil {
-		return err
-	}
+// seen says whether the transaction's first output is there, unspent, at the tip of the node's chain.
+func seen(ctx context.Context, nd *node.Node, body chain.TxBody) (there bool, at chain.Slot, err error) {
 	first := body.Outputs[0]
+	tip, _, us, err := nd.Snapshot(ctx, first.Address)
+	return slices.ContainsFunc(us, func(u chain.UTxO) bool { return u.Ref == first.Ref }), tip.Slot, err
+}
+
+// awaitTx waits until a transaction is seen, or has expired.
+func (a *app) awaitTx(ctx context.Context, nd *node.Node, body chain.TxBody) error {
 	for {
-		tip, _, us, err := nd.Snapshot(ctx, first.Address)
-		if err != nil {
+		there, slot, err := seen(ctx, nd, body)
+		if err != nil || there {
 			return err
 		}
-		if slices.ContainsFunc(us, func(u chain.UTxO) bool { return u.Ref == first.Ref }) {
-			return nil
-		}
-		if body.Until != 0 && tip.Slot >= body.Until {
+		if body.Until != 0 && slot >= body.Until {
 			return errExpired
 		}
 		a.live("waiting until it is in the chain")
