@@ -34,6 +34,7 @@ type pair struct {
 
 	changing sync.Mutex // one cut or heal at a time
 	leader   int        // whom the other follows
+	parted   uint64     // height of the last block they had in common when they were cut
 	sever    func()     // cuts the link and waits for its end; nil: it is cut
 }
 
@@ -137,6 +138,11 @@ func (p *pair) cut(ctx context.Context) error {
 	}
 	p.sever()
 	p.sever = nil
+	tip, err := p.tip(ctx, 1-p.leader)
+	if err != nil {
+		return err
+	}
+	p.parted = tip.Height
 	return p.command(ctx, 1-p.leader, leadCommand)
 }
 
@@ -150,6 +156,9 @@ func (p *pair) heal(ctx, life context.Context) (node.Tip, error) {
 		b, errB := p.tip(ctx, 1-p.leader)
 		if err := errors.Join(errA, errB); err != nil {
 			return node.Tip{}, err
+		}
+		if k := p.Settings.SecurityParam(); min(a.Height, b.Height) > p.parted+k {
+			return node.Tip{}, fmt.Errorf("%w: both forged more than k = %d blocks since the cut, and no node gives up so many", node.ErrFault, k)
 		}
 		if b.Height > a.Height {
 			p.leader = 1 - p.leader

@@ -91,3 +91,19 @@ func TestPairResumes(t *testing.T) {
 	}
 	goesOn(t, start(t, dir), before, alice, bob)
 }
+
+// TestTooFarApart lets both sides of a cut grow by more than k blocks: nothing joins them any more.
+func TestTooFarApart(t *testing.T) {
+	t.Parallel()
+	const k = 5
+	chain := start(t, t.TempDir(), "--fund", fund(newKey(1)), "--producers", "2", "--slot-length", "100ms", "--epoch-length", "50")
+	chain.do(t, "cut")
+	for i := range chain.Producers {
+		c := dial(t, chain.producer(i))
+		height := c.tip(t).BlockNumber() + 2*k
+		c.await(t, "more than k blocks", func(b ledger.Block) bool { return b.BlockNumber() > height })
+	}
+	if status, said := chain.command(t, "heal"); status != http.StatusBadRequest || !strings.Contains(said, "more than k = 5 blocks") {
+		t.Errorf("%d %q", status, said)
+	}
+}
