@@ -135,20 +135,18 @@ func (o *LotOutcome) settle(l escrow.Lot) {
 		return
 	}
 	o.RefundedUNTX = min(l.ToRequesterUNTX, l.PriceUNTX)
-	o.PenaltyUNTX = l.ToRequesterUNTX - o.RefundedUNTX
-	o.BondReturnedUNTX = l.BondUNTX - o.PenaltyUNTX
+	o.BondReturnedUNTX = min(l.ToProviderUNTX, l.BondUNTX)
+	o.PenaltyUNTX = l.BondUNTX - o.BondReturnedUNTX
 	o.PaidUNTX = l.ToProviderUNTX - o.BondReturnedUNTX
 }
 
 // ending is how the lot ended, in the words of a job's outcome; "": it has not.
 func (o *LotOutcome) ending() string {
-	switch o.Status {
-	case escrow.Approved:
-		return "approved"
-	case escrow.Claimed:
-		return "claimed"
-	case escrow.Refunded, escrow.Declined:
-		return "refunded"
+	switch {
+	case o.Status == escrow.Declined:
+		return escrow.Refunded.String()
+	case o.Status.Final():
+		return o.Status.String()
 	}
 	return ""
 }
