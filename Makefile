@@ -57,6 +57,10 @@ oracles: build ## hundreds of transactions, whole and broken, before other imple
 crash-chain: prerequisites ## SIGKILL a wallet with its index at every write and every submission, restart, print place and outcome
 	$(GO) test -count=1 -timeout 30m -tags crash -v -run '^TestCrashChain$$' ./cmd/tally
 
+.PHONY: soak
+soak: prerequisites ## 2,000 jobs' transactions through one wallet, 30 in flight, with rollbacks; reconciles to the lovelace
+	$(GO) test -count=1 -timeout 60m -tags soak -v -run '^TestSoak' ./cmd/tally
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 20s each)
 	@testnet/fuzz.sh $${FUZZTIME:-20s}
@@ -103,6 +107,10 @@ bench-settlement: build ## what every transition costs, the largest ones submitt
 .PHONY: bench-collectives
 bench-collectives: prerequisites ## time the collectives against plaintext Gloo (Debian's libgloo-dev); writes bench/collectives.json
 	@executor/collective/bench.sh
+
+.PHONY: faults-collectives
+faults-collectives: prerequisites ## kill, silence, cut off and slow members of a collective, then 500 random faults: no hang, no two results
+	@executor/collective/faults.sh
 
 .PHONY: cross
 cross: ## tally builds for requesters' laptops: macOS and Windows, without cgo

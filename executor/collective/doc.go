@@ -11,6 +11,8 @@
 // 2 + k mod 2. Send and Receive have the last lane, and an order for each pair and direction. A [Group.Part] is a process
 // group: some ranks, with streams of their own.
 //
+// A group ends with its first lost member. A [Circle] goes on with a majority: see there, and [MeetProtocol].
+//
 // # Between agents: protocol /tally/collective/2
 //
 // Every pair of ranks shares six streams, all opened by the lower peer ID: one for control, and one for each of five

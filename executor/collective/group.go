@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,11 +82,6 @@ func (g *Group) Rank() int { return g.view.Rank }
 // Size is the number of ranks.
 func (g *Group) Size() int { return len(g.view.Peers) }
 
-// rankOf is a peer's rank, or -1.
-func (g *Group) rankOf(id peer.ID) int {
-	return slices.IndexFunc(g.view.Peers, func(p peer.AddrInfo) bool { return p.ID == id })
-}
-
 // Done is closed when the group has failed; Err then says why.
 func (g *Group) Done() <-chan struct{} { return g.done }
 
@@ -134,7 +128,7 @@ func (g *Group) fail(err error) {
 	blamed := g.view.Rank
 	var pe *PeerError
 	if errors.As(err, &pe) {
-		blamed = max(0, g.rankOf(pe.Peer))
+		blamed = max(0, g.view.rankOf(pe.Peer))
 	}
 	for _, l := range links {
 		if started {

@@ -73,7 +73,7 @@ func (g *Group) Part(ctx context.Context, ranks []int) (*Group, error) {
 			err := part.Err()
 			var pe *PeerError
 			if errors.As(err, &pe) { // in this group's ranks
-				err = &PeerError{g.rankOf(pe.Peer), pe.Peer, pe.Kind, pe.Text}
+				err = &PeerError{g.view.rankOf(pe.Peer), pe.Peer, pe.Kind, pe.Text}
 			}
 			g.fail(fmt.Errorf("process group of ranks %v: %w", ranks, err))
 		case <-g.quit:

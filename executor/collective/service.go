@@ -39,6 +39,7 @@ type Service struct {
 	mu      sync.Mutex
 	closed  bool
 	groups  map[groupKey]*Group
+	circles map[JobID]*Circle
 	pending map[stream]struct{}
 	wg      sync.WaitGroup
 
@@ -54,16 +55,18 @@ type stream interface {
 
 // NewService installs the stream handler on h. Close removes it.
 func NewService(h host.Host, log *slog.Logger) *Service {
-	s := &Service{host: h, log: log, groups: map[groupKey]*Group{}, pending: map[stream]struct{}{}}
+	s := &Service{host: h, log: log, groups: map[groupKey]*Group{}, circles: map[JobID]*Circle{}, pending: map[stream]struct{}{}}
 	h.SetStreamHandler(Protocol, func(st network.Stream) {
-		s.accept(st, func(stream) (peer.ID, error) { return st.Conn().RemotePeer(), nil })
+		s.accept(st, func(stream) (peer.ID, error) { return st.Conn().RemotePeer(), nil }, s.handshake)
 	})
+	h.SetStreamHandler(MeetProtocol, s.summoned)
 	return s
 }
 
 // Close removes the handler, aborts the groups still open and waits for them.
 func (s *Service) Close() error {
 	s.host.RemoveStreamHandler(Protocol)
+	s.host.RemoveStreamHandler(MeetProtocol)
 	s.mu.Lock()
 	s.closed = true
 	if s.straight != nil {
@@ -85,8 +88,8 @@ func (s *Service) Close() error {
 	return nil
 }
 
-// accept reads one hello and hands the stream to its group, or closes it. who finds out whose it is.
-func (s *Service) accept(st stream, who func(stream) (peer.ID, error)) {
+// accept finds out who opened a stream and serves it, or closes it.
+func (s *Service) accept(st stream, who func(stream) (peer.ID, error), serve func(stream, peer.ID) error) {
 	s.mu.Lock()
 	if s.closed || len(s.pending) >= maxHandshakes {
 		s.mu.Unlock()
@@ -100,7 +103,7 @@ func (s *Service) accept(st stream, who func(stream) (peer.ID, error)) {
 
 	from, err := who(st)
 	if err == nil {
-		err = s.handshake(st, from)
+		err = serve(st, from)
 	}
 	s.mu.Lock()
 	delete(s.pending, st)
@@ -111,6 +114,7 @@ func (s *Service) accept(st stream, who func(stream) (peer.ID, error)) {
 	}
 }
 
+// handshake reads one hello and hands the stream to its group.
 func (s *Service) handshake(st stream, from peer.ID) error {
 	if err := st.SetDeadline(time.Now().Add(handshakeTime)); err != nil {
 		return err

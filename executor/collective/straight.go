@@ -98,7 +98,7 @@ func (s *Service) takeStraight(l net.Listener, identity *libp2ptls.Identity) {
 		}
 		go s.accept(&straightStream{cork: newCork(conn)}, func(st stream) (peer.ID, error) {
 			return st.(*straightStream).secure(identity, "", tls.Server)
-		})
+		}, s.handshake)
 	}
 }
 

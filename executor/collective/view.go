@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -32,7 +33,7 @@ type Options struct {
 	Join time.Duration
 	// Heartbeat is the pause between heartbeats (default 1 s).
 	Heartbeat time.Duration
-	// Silence is how long a peer may send nothing at all before it is lost (default 10 s).
+	// Silence is how long a peer may send nothing at all before it is lost (default 5 s).
 	Silence time.Duration
 	// Progress is how long a wait for another rank may go without a byte. It covers
 	// the time by which one rank's program may be late (default 10 min).
@@ -47,7 +48,7 @@ func (o Options) withDefaults() Options {
 	}
 	set(&o.Join, time.Minute)
 	set(&o.Heartbeat, time.Second)
-	set(&o.Silence, 10*time.Second)
+	set(&o.Silence, 5*time.Second)
 	set(&o.Progress, 10*time.Minute)
 	return o
 }
@@ -71,6 +72,25 @@ func (v View) check(self peer.ID) error {
 		seen[p.ID] = r
 	}
 	return nil
+}
+
+// rankOf is a peer's rank, or -1.
+func (v View) rankOf(id peer.ID) int {
+	return slices.IndexFunc(v.Peers, func(p peer.AddrInfo) bool { return p.ID == id })
+}
+
+// among is the view of some of its members, this one with them.
+func (v View) among(members bitmap, epoch uint64) View {
+	next := View{Job: v.Job, Epoch: epoch}
+	for r, p := range v.Peers {
+		if r == v.Rank {
+			next.Rank = len(next.Peers)
+		}
+		if members.has(r) {
+			next.Peers = append(next.Peers, p)
+		}
+	}
+	return next
 }
 
 // hash identifies what the ranks must have in common.

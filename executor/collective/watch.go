@@ -14,18 +14,21 @@ type idle struct {
 	ticks int
 }
 
+// looks is how often the watchdog looks between two heartbeats.
+const looks = 4
+
 // watch sends heartbeats and finds silent peers and waits without progress.
 func (g *Group) watch() {
-	tick := time.NewTicker(g.opts.Heartbeat)
+	each := max(time.Millisecond, g.opts.Heartbeat/looks)
+	tick := time.NewTicker(each)
 	defer tick.Stop()
-	silence := ticks(g.opts.Silence, g.opts.Heartbeat)
-	progress := ticks(g.opts.Progress, g.opts.Heartbeat)
+	silence, progress := ticks(g.opts.Silence, each), ticks(g.opts.Progress, each)
 	silent := make([]idle, len(g.links))
 	var reads, writes [lanes][]idle
 	for i := range lanes {
 		reads[i], writes[i] = make([]idle, len(g.links)), make([]idle, len(g.links))
 	}
-	for {
+	for beat := 0; ; beat++ {
 		select {
 		case <-g.quit:
 			return
@@ -36,8 +39,10 @@ func (g *Group) watch() {
 			if l == nil {
 				continue
 			}
-			l.post(control{typ: controlHeartbeat, rank: uint32(g.view.Rank), seq: entered})
-			if silent[r].step(l.heard.Load(), true) > silence && !g.leaving.Load() {
+			if beat%looks == 0 {
+				l.post(control{typ: controlHeartbeat, rank: uint32(g.view.Rank), seq: entered})
+			}
+			if silent[r].step(l.heard.Load(), true) >= silence && !g.leaving.Load() {
 				g.fail(&PeerError{l.rank, l.id, ErrLost, fmt.Sprintf("silent for %v", g.opts.Silence)})
 			}
 			for i, p := range l.pipes {

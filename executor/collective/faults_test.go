@@ -1,0 +1,463 @@
+//go:build faults
+
+package collective
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/tallycompute/tally/testnet/measure"
+)
+
+// TestFaults has processes, one a rank, go on after one of them is killed, falls silent, is cut off for half a minute, or
+// gets slow; and measures how long it takes until all others have done another step.
+func TestFaults(t *testing.T) {
+	const n, victim = 4, 2
+	var all []measure.Measure
+	for _, f := range []struct {
+		name string
+		does func(t *testing.T, p *os.Process)
+		left int // members afterwards
+	}{
+		{"sigkill", func(t *testing.T, p *os.Process) { signal(t, p, syscall.SIGKILL) }, n - 1},
+		{"silent", func(t *testing.T, p *os.Process) { signal(t, p, syscall.SIGSTOP) }, n - 1},
+		{"cut_off_30s", func(t *testing.T, p *os.Process) {
+			signal(t, p, syscall.SIGSTOP)
+			time.AfterFunc(30*time.Second, func() { _ = p.Signal(syscall.SIGCONT) })
+		}, n - 1},
+		{"ten_times_slower", func(t *testing.T, p *os.Process) {
+			stop := make(chan struct{})
+			t.Cleanup(func() { close(stop) })
+			go func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					_ = p.Signal(syscall.SIGSTOP)
+					time.Sleep(90 * time.Millisecond)
+					_ = p.Signal(syscall.SIGCONT)
+					time.Sleep(10 * time.Millisecond)
+				}
+			}()
+		}, n},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			crew := faultCrew(t, n)
+			crew.until(t, func(r, steps, members int) bool { return steps >= 5 })
+			f.does(t, crew.cmds[victim].Process)
+			start := time.Now()
+			from := crew.steps()
+			crew.until(t, func(r, steps, members int) bool {
+				return r == victim && f.left < n || steps > from[r]+1 && members == f.left
+			})
+			took := time.Since(start)
+			if f.name == "cut_off_30s" { // until it is back, finds itself left out, and stops
+				err := crew.cmds[victim].Wait()
+				if err == nil {
+					t.Error("who was cut off went on")
+				}
+			}
+			crew.compare(t)
+			all = append(all, measure.Measure{Name: "faults/" + f.name + "/next_step", Value: took.Seconds(), Unit: "s"})
+		})
+	}
+	if err := measure.Table(os.Stdout, all); err != nil {
+		t.Fatal(err)
+	}
+	if err := measure.Write(os.Getenv("BENCH_OUT"), all); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func signal(t *testing.T, p *os.Process, s syscall.Signal) {
+	t.Helper()
+	if err := p.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// faulty are the processes of one circle and what they have said.
+type faulty struct {
+	cmds []*exec.Cmd
+	mu   sync.Mutex
+	news *sync.Cond
+	said [][]string // by rank: "step members digest"
+}
+
+func faultCrew(t *testing.T, n int) *faulty {
+	t.Helper()
+	f := &faulty{said: make([][]string, n)}
+	f.news = sync.NewCond(&f.mu)
+	var readers []*bufio.Scanner
+	var peers []string
+	var says []func(string)
+	for r := range n {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestFaultRank$", "-test.timeout", "30m")
+		cmd.Env = append(os.Environ(), fmt.Sprintf("FAULT_RANK=%d", r))
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+		s := bufio.NewScanner(out)
+		if !s.Scan() {
+			t.Fatalf("rank %d says nothing", r)
+		}
+		peers, readers, f.cmds = append(peers, s.Text()), append(readers, s), append(f.cmds, cmd)
+		says = append(says, func(line string) { fmt.Fprintln(in, line) })
+	}
+	for r, s := range readers {
+		says[r](strings.Join(peers, " "))
+		go func() {
+			for s.Scan() {
+				if strings.Count(s.Text(), " ") == 2 {
+					f.mu.Lock()
+					f.said[r] = append(f.said[r], s.Text())
+					f.news.Broadcast()
+					f.mu.Unlock()
+				}
+			}
+		}()
+	}
+	return f
+}
+
+func (f *faulty) steps() []int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make([]int, len(f.said))
+	for r, said := range f.said {
+		all[r] = len(said)
+	}
+	return all
+}
+
+// until waits for every rank; the test's own limit is the hang.
+func (f *faulty) until(t *testing.T, ok func(r, steps, members int) bool) {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for {
+		left := 0
+		for r, said := range f.said {
+			members := 0
+			if len(said) > 0 {
+				members, _ = strconv.Atoi(strings.Fields(said[len(said)-1])[1])
+			}
+			if !ok(r, len(said), members) {
+				left++
+			}
+		}
+		if left == 0 {
+			return
+		}
+		f.news.Wait()
+	}
+}
+
+// compare finds a step with two results.
+func (f *faulty) compare(t *testing.T) {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	results := map[string]string{}
+	for r, said := range f.said {
+		for _, line := range said {
+			words := strings.Fields(line)
+			if first, had := results[words[0]]; had && first != words[2] {
+				t.Errorf("step %s: rank %d has %s, another %s", words[0], r, words[2], first)
+			}
+			results[words[0]] = words[2]
+		}
+	}
+}
+
+// TestFaultRank is one process of TestFaults.
+func TestFaultRank(t *testing.T) {
+	rank, err := strconv.Atoi(os.Getenv("FAULT_RANK"))
+	if err != nil {
+		t.Fatalf("FAULT_RANK: %v: run TestFaults", err)
+	}
+	h := newHost(t)
+	s := NewService(h, quiet())
+	defer func() { _ = s.Close() }()
+	if err := s.ListenStraight(); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("%s/p2p/%s\n", h.Addrs()[0], h.ID())
+	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := View{Epoch: 1, Rank: rank}
+	for _, one := range strings.Fields(line) {
+		p, err := peer.AddrInfoFromString(one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Peers = append(v.Peers, *p)
+	}
+	c, err := s.NewCircle(t.Context(), v, Options{Progress: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(t.Context()) }()
+	src, dst := inputs(rank, 250_000), make([]float32, 250_000)
+	for k := 0; ; k++ {
+		src[0] = float32(k)
+		if err := c.Do(t.Context(), sum(dst, src, Sum)); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Printf("%d %d %s\n", k, len(c.View().Peers), digest(dst)[:16])
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// TestRandomFaults does FAULTS times (500): a few members do steps while one fault after another hits a random link. However
+// that ends, it ends, and no two members ever take different results for the same step.
+func TestRandomFaults(t *testing.T) {
+	times, err := strconv.Atoi(os.Getenv("FAULTS"))
+	if err != nil {
+		times = 500
+	}
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("FAULT_SEED"); s != "" {
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("FAULT_SEED=%d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	outcomes := map[string]int{}
+	for faults := 0; faults < times; {
+		faults += randomTrial(t, rng, outcomes)
+		if t.Failed() {
+			t.Fatalf("after %d faults", faults)
+		}
+	}
+	t.Logf("members that finished: %d, that lost the others or their majority: %d", outcomes["finished"], outcomes["lost"])
+	if outcomes["finished"] == 0 || outcomes["lost"] == 0 {
+		t.Error("the faults were all too hard, or all too soft")
+	}
+}
+
+func randomTrial(t *testing.T, rng *rand.Rand, outcomes map[string]int) (faults int) {
+	n := 3 + rng.IntN(3)
+	w := newHosts(t, n)
+	proxies := make([]*proxy, n)
+	for r, s := range w.services {
+		if s.straight != nil { // they would go past the proxy
+			_ = s.straight.listener.Close()
+			s.straight = nil
+		}
+		proxies[r] = newProxy(t, w.hosts[r].Addrs()[0])
+	}
+	circles := make([]*Circle, n)
+	w.all(func(r int) (err error) {
+		v := w.view(r)
+		for p := range v.Peers {
+			v.Peers[p].Addrs = []ma.Multiaddr{proxies[p].addr}
+		}
+		o := Options{Heartbeat: 100 * time.Millisecond, Silence: time.Second, Progress: 6 * time.Second}
+		circles[r], err = w.services[r].NewCircle(t.Context(), v, o)
+		return err
+	})
+	faults = 1 + rng.IntN(3)
+	type hit struct {
+		after time.Duration
+		what  func()
+	}
+	var hits []hit
+	for range faults {
+		p, r := proxies[rng.IntN(n)], rng.IntN(n)
+		pause := time.Duration(rng.IntN(1500)) * time.Millisecond
+		what := []func(){
+			func() { p.cut() },
+			func() { p.hold(pause) },
+			func() { p.hold(time.Hour) },
+			func() { _ = w.hosts[r].Close() },
+			func() { p.slow.Store(int64(2 * time.Millisecond)) },
+		}[rng.IntN(5)]
+		hits = append(hits, hit{time.Duration(rng.IntN(300)) * time.Millisecond, what})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // a hang
+	defer cancel()
+	var chaos sync.WaitGroup
+	chaos.Go(func() {
+		for _, h := range hits {
+			time.Sleep(h.after)
+			h.what()
+		}
+	})
+	size := 1 + rng.IntN(60_000)
+	results := make([][]string, n)
+	errs := w.each(func(r int) error {
+		src, dst := inputs(r, size), make([]float32, size)
+		for k := range 25 {
+			src[0] = float32(k)
+			if err := circles[r].Do(ctx, sum(dst, src, Sum)); err != nil {
+				return err
+			}
+			results[r] = append(results[r], digest(dst))
+			time.Sleep(10 * time.Millisecond)
+		}
+		return nil
+	})
+	chaos.Wait()
+	if ctx.Err() != nil {
+		t.Errorf("a hang: %v", errs)
+	}
+	for r, err := range errs {
+		switch {
+		case err == nil:
+			outcomes["finished"]++
+		case errors.Is(err, ErrLost), errors.Is(err, ErrTimeout):
+			outcomes["lost"]++
+		default:
+			t.Errorf("rank %d of %d: %v", r, n, err)
+		}
+		for k, d := range results[r] {
+			for o := range r {
+				if k < len(results[o]) && results[o][k] != d {
+					t.Errorf("step %d: ranks %d and %d of %d parted", k, o, r, n)
+				}
+			}
+		}
+	}
+	ended, end := context.WithTimeout(t.Context(), 0)
+	defer end()
+	for r, c := range circles {
+		_ = c.Close(ended)
+		_ = w.services[r].Close()
+		_ = w.hosts[r].Close()
+		proxies[r].close()
+	}
+	return faults
+}
+
+// proxy is the network before one host.
+type proxy struct {
+	addr  ma.Multiaddr
+	to    string
+	l     net.Listener
+	slow  atomic.Int64 // a pause for each piece, in nanoseconds
+	mu    sync.Mutex
+	until time.Time // nothing passes before
+	conns []net.Conn
+	wg    sync.WaitGroup
+	over  chan struct{}
+}
+
+func newProxy(t *testing.T, before ma.Multiaddr) *proxy {
+	t.Helper()
+	_, to, err := manet.DialArgs(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{to: to, l: l, over: make(chan struct{})}
+	if p.addr, err = manet.FromNetAddr(l.Addr()); err != nil {
+		t.Fatal(err)
+	}
+	p.wg.Go(func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", to)
+			if err != nil {
+				_ = in.Close()
+				continue
+			}
+			p.mu.Lock()
+			p.conns = append(p.conns, in, out)
+			p.mu.Unlock()
+			p.wg.Go(func() { p.carry(in, out) })
+			p.wg.Go(func() { p.carry(out, in) })
+		}
+	})
+	return p
+}
+
+func (p *proxy) carry(from, to net.Conn) {
+	b := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(b)
+		p.mu.Lock()
+		wait := time.Until(p.until)
+		p.mu.Unlock()
+		if slow := time.Duration(p.slow.Load()); wait < slow {
+			wait = slow
+		}
+		if wait > 0 {
+			select {
+			case <-time.After(wait):
+			case <-p.over:
+			}
+		}
+		if n > 0 {
+			_, werr := to.Write(b[:n])
+			err = errors.Join(err, werr)
+		}
+		if err != nil {
+			_ = from.Close()
+			_ = to.Close()
+			return
+		}
+	}
+}
+
+func (p *proxy) hold(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.until = time.Now().Add(d)
+}
+
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		_ = c.Close()
+	}
+	p.conns = nil
+}
+
+func (p *proxy) close() {
+	close(p.over)
+	_ = p.l.Close()
+	p.cut()
+	p.wg.Wait()
+}
