@@ -147,10 +147,11 @@ func named(text string) error {
 		var part string
 		part, rest, _ = strings.Cut(rest, ": ")
 		names := strings.Split(part, ", ")
+		lines := strings.Split(rest, "\n") // one for each, if there are several
 		var rules []error
-		for _, n := range names {
+		for i, n := range names {
 			if isRule(n) {
-				rules = append(rules, &chain.RuleError{Rule: n, Detail: shorten(rest)})
+				rules = append(rules, &chain.RuleError{Rule: n, Detail: shorten(lines[min(i, len(lines)-1)])})
 			}
 		}
 		if len(rules) == len(names) {

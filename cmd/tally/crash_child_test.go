@@ -19,8 +19,6 @@ import (
 
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/chain/chaintest"
-	"github.com/tallycompute/tally/chain/index"
-	"github.com/tallycompute/tally/chain/submit"
 	"github.com/tallycompute/tally/chain/wallet"
 	"github.com/tallycompute/tally/plutus"
 )
@@ -84,11 +82,6 @@ func crashAmount(job int) chain.Lovelace { return chain.Lovelace(2_000_000 + job
 
 func crashShop(job int) chaintest.Actor { return chaintest.NewActor(fmt.Sprint("shop ", job)) }
 
-// crashWallet is the wallet that pays.
-func crashWallet() (*wallet.Wallet, error) {
-	return wallet.New(wallet.Secret{PaymentKey: chaintest.NewActor("crash").Key.Seed()}, chaintest.Network(), wallet.Enterprise())
-}
-
 // crashGenesis are the coins that it starts with.
 func crashGenesis() (us []chain.UTxO) {
 	a := chaintest.NewActor("crash")
@@ -98,48 +91,35 @@ func crashGenesis() (us []chain.UTxO) {
 	return us
 }
 
-// payer is a participant that pays, out of the parts that tally is made of: wallet, reservations, index, purse and
-// submitter. Its journal is what a requester's database is: a transaction is in it before it is handed in.
-type payer struct {
-	wallet  *wallet.Wallet
-	kept    *wallet.Reservations
-	ix      *index.Index
-	purse   *purse
-	hand    submit.Submitter
+// journaled is a payer with a journal, which is what a requester's database is: a transaction is in it before it is
+// handed in.
+type journaled struct {
+	*payer
 	journal *sql.DB
 }
 
-func openPayer(ctx context.Context, home string, net *remote) (p *payer, err error) {
-	p = &payer{}
-	if p.wallet, err = crashWallet(); err != nil {
-		return nil, err
-	}
-	if p.kept, err = wallet.OpenReservations(ctx, filepath.Join(home, "wallet.db")); err != nil {
-		return nil, err
-	}
-	contracts, err := plutus.New(chaintest.Network(), plutus.Devnet(chain.AssetID{Policy: chain.ScriptHash{1}, Name: "tNTX"}))
+func openJournaled(ctx context.Context, home string, net *remote) (*journaled, error) {
+	w, err := wallet.New(wallet.Secret{PaymentKey: chaintest.NewActor("crash").Key.Seed()}, chaintest.Network(), wallet.Enterprise())
 	if err != nil {
 		return nil, err
 	}
-	p.ix, err = index.Open(ctx, filepath.Join(home, "index.db"), index.Config{
-		Network: chaintest.Network(), Base: index.Base{UTxOs: crashGenesis()}, Watch: []index.Credential{index.Key(p.wallet.PaymentKey())},
-	})
+	c, err := plutus.New(chaintest.Network(), plutus.Devnet(chain.AssetID{Policy: chain.ScriptHash{1}, Name: "tNTX"}))
 	if err != nil {
 		return nil, err
 	}
-	b := newBook(p.ix, contracts, p.wallet.PaymentKey())
-	p.ix.Register("fees/1", feeHandler(p.wallet.PaymentKey()))
-	p.purse = &purse{node: net, book: b, wallet: p.wallet, kept: p.kept, network: chaintest.Network(), depth: crashMargin * time.Second}
-	b.pending = p.purse.pays
-	p.hand = submit.Submitter{Node: net, Chain: known{p.ix, p.kept}}
-	if p.journal, err = openDB(filepath.Join(home, "journal.db")); err != nil {
+	p, err := openPayer(ctx, home, w, net, c, crashGenesis(), crashMargin*time.Second)
+	if err != nil {
 		return nil, err
 	}
-	_, err = p.journal.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS jobs (job INTEGER PRIMARY KEY, tx BLOB, until INTEGER, done INTEGER NOT NULL)`)
-	return p, err
+	j := &journaled{payer: p}
+	if j.journal, err = openDB(filepath.Join(home, "journal.db")); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	_, err = j.journal.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS jobs (job INTEGER PRIMARY KEY, tx BLOB, until INTEGER, done INTEGER NOT NULL)`)
+	return j, err
 }
 
-func (p *payer) close() error { return errors.Join(p.journal.Close(), p.ix.Close(), p.kept.Close()) }
+func (p *journaled) close() error { return errors.Join(p.journal.Close(), p.payer.close()) }
 
 // payAll is the life of the process: it makes every payment that is not made yet, and lets the last reservations expire.
 func payAll(ctx context.Context, home, socket string) error {
@@ -148,7 +128,7 @@ func payAll(ctx context.Context, home, socket string) error {
 	if err != nil {
 		return err
 	}
-	p, err := openPayer(ctx, home, net)
+	p, err := openJournaled(ctx, home, net)
 	if err != nil {
 		return err
 	}
@@ -187,7 +167,7 @@ func payAll(ctx context.Context, home, socket string) error {
 }
 
 // round takes every payment a step further, and says how many are not done.
-func (p *payer) round(ctx context.Context) (open int, err error) {
+func (p *journaled) round(ctx context.Context) (open int, err error) {
 	for job := range crashJobs {
 		done, err := p.step(ctx, job)
 		if err != nil {
@@ -203,7 +183,7 @@ func (p *payer) round(ctx context.Context) (open int, err error) {
 	return open, nil
 }
 
-func (p *payer) step(ctx context.Context, job int) (done bool, err error) {
+func (p *journaled) step(ctx context.Context, job int) (done bool, err error) {
 	var raw []byte
 	var until chain.Slot
 	err = p.journal.QueryRowContext(ctx, `SELECT tx, until, done FROM jobs WHERE job = ?`, job).Scan(&raw, &until, &done)

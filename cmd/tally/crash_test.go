@@ -156,7 +156,7 @@ func (r *crashRun) settled(ctx context.Context) (err error) {
 			have -= tx.Fee
 		}
 	}
-	p, err := openPayer(ctx, r.home, &remote{})
+	p, err := openJournaled(ctx, r.home, &remote{})
 	if err != nil {
 		return err
 	}
