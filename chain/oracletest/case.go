@@ -115,6 +115,10 @@ func (w *world) presentBroken(ctx context.Context, name string, tx *chain.Tx, ch
 	s := &subject{w: w, tx: tx, resolved: tx.Resolved(), script: len(tx.Redeemers()) > 0}
 	whole := takeApart(tx.Bytes(), w.signers(tx))
 	s.change = whole.richest(change)
+	if s.change < 0 {
+		return errors.New("no change to break it with")
+	}
+	s.checkTwin(name, whole)
 	all, done := mutations(), 0
 	for i := range all {
 		if done >= atLeast && n.transactions >= thorough {
@@ -122,7 +126,7 @@ func (w *world) presentBroken(ctx context.Context, name string, tx *chain.Tx, ch
 		}
 		m := all[(i+w.cases*5)%len(all)]
 		r := whole.clone()
-		if s.change < 0 || !m.apply(r, s) {
+		if !m.apply(r, s) {
 			continue
 		}
 		if err := w.presentMutant(ctx, name, m, r); err != nil {
@@ -135,6 +139,17 @@ func (w *world) presentBroken(ctx context.Context, name string, tx *chain.Tx, ch
 		w.jury.rule("broken", name, []string{fmt.Sprintf("only %d ways to break it", done)})
 	}
 	return nil
+}
+
+// checkTwin holds against our own check what padded mutations start from: the fault must be the only one.
+func (s *subject) checkTwin(name string, whole *raw) {
+	r := whole.clone()
+	if !s.pad(r, spare) {
+		return
+	}
+	if err := s.w.check(r.bytes(), s.w.resolve(r)); err != nil {
+		s.w.jury.rule("twin", name, []string{err.Error()})
+	}
 }
 
 func (w *world) presentMutant(ctx context.Context, name string, m mutation, r *raw) error {

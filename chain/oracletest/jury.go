@@ -169,13 +169,18 @@ func (m mutation) complain(ours, theirs error) (complaints []string) {
 	case m.node == "":
 	case theirs == nil:
 		no("the node accepts it")
-	case !errors.Is(theirs, errRefused) || !strings.Contains(theirs.Error(), m.node):
+	case !m.named(theirs.Error()):
 		no("the node does not say %s: %v", m.node, theirs)
 	}
 	return complaints
 }
 
-// count returns the counters of a shape and of a mutation.
+// named says whether a reason of the node's is the mutation's.
+func (m mutation) named(reason string) bool {
+	return strings.Contains(reason, m.node) || m.rule != "" && strings.Contains(reason, m.rule)
+}
+
+// shape is a shape's counters.
 func (j *jury) shape(name string) *shapeCount {
 	if !slices.Contains(j.order, name) {
 		j.order = append(j.order, name)

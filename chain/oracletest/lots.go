@@ -55,7 +55,7 @@ func (w *world) open(ctx context.Context, number, n int, within chain.Slot, atta
 		}
 		parts = append(parts, plutus.Part{Provider: w.paidAt(k), PriceUNTX: price, BondInput: bond, BondChange: w.paidAt(k)})
 	}
-	d := draft{shape: fmt.Sprintf("opening, %d providers", n), payer: j.requester}
+	d := draft{shape: fmt.Sprintf("opening, up to %d providers", (n+3)/4*4), payer: j.requester}
 	if n == 1 {
 		d.shape = "opening, one provider"
 	}
@@ -70,7 +70,7 @@ func (w *world) open(ctx context.Context, number, n int, within chain.Slot, atta
 		if u.Address != w.contracts.Address {
 			continue
 		}
-		l, err := w.contracts.ReadLot(u, bondBps)
+		l, err := w.contracts.ReadLot(u, j.terms)
 		if err != nil {
 			return j, err
 		}
@@ -113,7 +113,7 @@ func (w *world) commit(ctx context.Context, j *job, i int, attached bool) (chain
 		return 0, err
 	}
 	k := slices.IndexFunc(b.Outputs, func(u chain.UTxO) bool { return u.Address == w.contracts.Address })
-	if j.lots[i], err = w.contracts.ReadLot(b.Outputs[k], bondBps); err != nil {
+	if j.lots[i], err = w.contracts.ReadLot(b.Outputs[k], j.terms); err != nil {
 		return 0, err
 	}
 	return w.clock.CeilSlot(at)

@@ -64,6 +64,9 @@ func run(ctx context.Context, judgesDir, program string) (failed bool, err error
 		return w.play(ctx)
 	})
 	err = errors.Join(g.Wait(), judges.stop())
+	if err == nil {
+		w.jury.complete()
+	}
 	w.jury.report(os.Stdout, time.Since(started))
 	return len(w.jury.failures) > 0, err
 }

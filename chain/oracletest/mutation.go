@@ -10,7 +10,7 @@ import (
 type mutation struct {
 	name   string
 	rule   string // ours; "": the transaction is refused while it is decoded
-	node   string // a part of the node's reason; "": its ledger takes it
+	node   string // a part of the node's reason, if it is not the rule's name; "": its ledger takes it
 	scalus string // a part of scalus's reason; "": scalus does not know the rule
 	rust   bool   // the serialization libraries notice: they do not decode it, or id, fee, hash or signature do not fit
 	apply  func(*raw, *subject) bool
@@ -30,7 +30,7 @@ const spare = 800_000
 
 // pad raises the fee, and what the fee asks for, at the cost of the change.
 func (s *subject) pad(r *raw, lovelace uint64) bool {
-	if s.change < 0 || r.outputs()[s.change].coin() < lovelace+5_000_000 {
+	if r.outputs()[s.change].coin() < lovelace+5_000_000 {
 		return false
 	}
 	r.body[bodyFee] = enc(r.fee() + lovelace)
@@ -38,11 +38,11 @@ func (s *subject) pad(r *raw, lovelace uint64) bool {
 	return s.collateral(r, uint64(s.w.params.Collateral(chain.Lovelace(r.fee()))))
 }
 
-// collateral makes the collateral so much, if it is returned at all.
+// collateral makes the collateral so much, if it is returned; if not, it must be enough as it is.
 func (s *subject) collateral(r *raw, total uint64) bool {
 	back, ok := r.body[bodyCollateralReturn]
 	if !ok {
-		return true
+		return !s.script || dec[uint64](r.body[bodyTotalCollateral]) >= total
 	}
 	had, o := dec[uint64](r.body[bodyTotalCollateral]), dec[output](back)
 	coin, a := o.value()

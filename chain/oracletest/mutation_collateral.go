@@ -9,7 +9,7 @@ import (
 // collaterals are what can be wrong with the collateral of a transaction with scripts.
 func collaterals() []mutation {
 	return []mutation{
-		{"no collateral", "NoCollateralInputs", "InsufficientCollateral", "Fee or collateral validation failed", false, scripts(func(r *raw, _ *subject) bool {
+		{"no collateral", "NoCollateralInputs", "NoCollateralInputs", "Fee or collateral validation failed", false, scripts(func(r *raw, _ *subject) bool {
 			delete(r.body, bodyCollateral)
 			delete(r.body, bodyCollateralReturn)
 			delete(r.body, bodyTotalCollateral)

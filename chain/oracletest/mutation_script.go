@@ -20,7 +20,7 @@ func scriptFaults() []mutation {
 			delete(r.body, bodyScriptDataHash)
 			return true
 		})},
-		{"a script data hash without scripts", "PPViewHashesDontMatch", "", "Invalid script data hash", true, padded(func(r *raw, s *subject) bool {
+		{"a script data hash without scripts", "PPViewHashesDontMatch", "ScriptIntegrityHashMismatch", "Invalid script data hash", true, padded(func(r *raw, s *subject) bool {
 			r.body[bodyScriptDataHash] = enc(make([]byte, 32))
 			return !s.script
 		})},

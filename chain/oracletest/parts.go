@@ -50,9 +50,8 @@ func (r *raw) clone() *raw {
 func (r *raw) outputs() []output        { return dec[[]output](r.body[bodyOutputs]) }
 func (r *raw) setOutputs(outs []output) { r.body[bodyOutputs] = enc(outs) }
 func (r *raw) fee() uint64              { return dec[uint64](r.body[bodyFee]) }
-func (r *raw) hasScripts() bool         { return len(r.redeemers) > 0 }
 
-// richest is the output with the most lovelace among those that nothing but the change rule made.
+// richest is the output with the most lovelace from some output on; -1: there is none.
 func (r *raw) richest(from int) int {
 	best := -1
 	outs := r.outputs()

@@ -15,7 +15,7 @@ const ada = 1_000_000
 var unit = []byte{0xd8, 0x79, 0x80} // Constr 0 []
 
 // providers is how many there are.
-const providers = 8
+const providers = 16
 
 func (w *world) requesters() []chaintest.Actor {
 	return []chaintest.Actor{w.person("requester"), w.person("another requester")}
@@ -157,7 +157,16 @@ func (w *world) unlock(ctx context.Context) error {
 			}
 		}
 		d.Scripts = [][]byte{script}
-		if i%4 == 3 {
+		switch i % 4 {
+		case 2:
+			b, err := w.present(ctx, draft{shape: "payment", payer: stranger, Draft: chain.Draft{
+				Outputs: []chain.Output{w.pay(stranger.Address, chain.Coins(ada))},
+			}})
+			if err != nil {
+				return err
+			}
+			d.shape, d.collateral = "collateral too small to be returned", b.Outputs[:1]
+		case 3:
 			rest, err := w.find(stranger, func(u chain.UTxO) bool { return len(u.Value.Assets) > 0 && u.Value.Coin > 30*ada })
 			if err != nil {
 				return err
