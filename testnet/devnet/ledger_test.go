@@ -21,6 +21,18 @@ func TestStockRules(t *testing.T) {
 	tokens := output{txID(t, tx), 1, 5 * ada, false}
 	collateral := wallet(t, c, bob)
 
+	spread, parts := pay(c, alice, wallet(t, c, alice), bob.address(), 20*ada), []any{}
+	for range 4 {
+		parts = append(parts, out(bob.address(), uint64(5*ada)))
+	}
+	spread.body[1] = append(spread.outputs()[:1], parts...)
+	tx = spread.bytes(t)
+	c.accepted(t, tx)
+	var four []any
+	for i := range uint32(4) {
+		four = append(four, ref(output{tx: txID(t, tx), index: i + 1}))
+	}
+
 	in := wallet(t, c, alice)
 	plain := func() *draft { return pay(c, alice, in, bob.address(), 5*ada) }
 	mint := func() *draft {
@@ -51,6 +63,7 @@ func TestStockRules(t *testing.T) {
 			d.outputs()[0] = out(alice.address(), in.lovelace-7*ada)
 		})},
 		{"no collateral", "NoCollateralInputs", edit(mint(), func(d *draft) { delete(d.body, 13) })},
+		{"four inputs of collateral", "TooManyCollateralInputs", edit(mint(), func(d *draft) { d.body[13] = set(four...) })},
 		{"collateral in tokens", "CollateralContainsNonADA", edit(mint(), func(d *draft) { d.body[13] = set(ref(tokens)) })},
 		{"a wrong sum of collateral", "IncorrectTotalCollateralField", edit(mint(), func(d *draft) { d.body[17] = uint64(1) })},
 		{"a redeemer for nothing", "ExtraRedeemers", edit(mint(), func(d *draft) {
@@ -79,12 +92,21 @@ func TestStockRules(t *testing.T) {
 	c.accepted(t, plain().bytes(t))
 }
 
-// TestStakeRules registers a key and does wrong and right things with it.
+// TestStakeRules registers a key and does wrong and right things with it. Version 11 renamed some of the reasons.
 func TestStakeRules(t *testing.T) {
 	t.Parallel()
+	t.Run("version 10", func(t *testing.T) {
+		stakeRules(t, "10", "IncorrectDepositDELEG", "IncorrectDepositDELEG", "WithdrawalsNotInRewardsCERTS", "WithdrawalsNotInRewardsCERTS")
+	})
+	t.Run("version 11", func(t *testing.T) {
+		stakeRules(t, "11", "DepositIncorrectDELEG", "RefundIncorrectDELEG", "ConwayWithdrawalsMissingAccounts", "ConwayIncompleteWithdrawals")
+	})
+}
+
+func stakeRules(t *testing.T, version, wrongDeposit, wrongRefund, noAccount, notTheBalance string) {
 	const ada, deposit = 1_000_000, 2_000_000
 	alice, bob := newKey(1), newKey(2)
-	node := start(t, t.TempDir(), "--fund", fund(alice))
+	node := start(t, t.TempDir(), "--fund", fund(alice), "--protocol-major", version)
 	c := dial(t, node.announcement)
 	credential := func(k key) []any { return []any{0, k.address()[1:]} }
 	// with is a payment of alice's with certificates; gain is what they give back, negative for what they cost.
@@ -107,6 +129,7 @@ func TestStakeRules(t *testing.T) {
 	unregister := func(refund int) []any { return []any{8, credential(bob), refund} }
 
 	wants(t, c, signed(with(0, abstain), bob), "StakeKeyNotRegisteredDELEG")
+	wants(t, c, signed(with(-1, []any{7, credential(bob), 1}), bob), wrongDeposit)
 	wants(t, c, signed(with(-deposit, register)), "MissingVKeyWitnessesUTXOW")
 	wants(t, c, signed(with(-deposit, register, register), bob), "there twice")
 	wants(t, c, signed(with(-deposit, register, []any{0, credential(bob)}), bob), "StakeKeyRegisteredDELEG")
@@ -115,12 +138,12 @@ func TestStakeRules(t *testing.T) {
 	wants(t, c, signed(withdraw(bob, 0), bob), "ConwayWdrlNotDelegatedToDRep")
 	wants(t, c, signed(with(0, abstain)), "MissingVKeyWitnessesUTXOW")
 	c.accepted(t, signed(with(0, abstain), bob))
-	wants(t, c, signed(withdraw(bob, 1), bob), "WithdrawalsNotInRewardsCERTS")
+	wants(t, c, signed(withdraw(bob, 1), bob), notTheBalance)
 	wants(t, c, signed(withdraw(bob, 0)), "MissingVKeyWitnessesUTXOW")
 	c.accepted(t, signed(withdraw(bob, 0), bob))
-	wants(t, c, signed(with(100*ada, unregister(100*ada)), bob), "IncorrectDepositDELEG")
-	wants(t, c, signed(with(1, unregister(1)), bob), "IncorrectDepositDELEG")
+	wants(t, c, signed(with(100*ada, unregister(100*ada)), bob), wrongRefund)
+	wants(t, c, signed(with(1, unregister(1)), bob), wrongRefund)
 	wants(t, c, signed(with(deposit, unregister(deposit))), "MissingVKeyWitnessesUTXOW")
 	c.accepted(t, signed(with(deposit, unregister(deposit)), bob))
-	wants(t, c, signed(withdraw(bob, 0), bob), "WithdrawalsNotInRewardsCERTS")
+	wants(t, c, signed(withdraw(bob, 0), bob), noAccount)
 }
