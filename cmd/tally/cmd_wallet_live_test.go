@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,22 +88,32 @@ func (b *bank) tally(t *testing.T, home, stdin string, args ...string) answer {
 	return a
 }
 
-// home makes a wallet and gives it coins.
-func (b *bank) home(t *testing.T, name string, coins ...chain.Value) (home, words string, at chain.Address) {
+// account is a wallet of the bank's.
+type account struct {
+	home, words string
+	at          chain.Address
+}
+
+// open makes wallets, and gives them coins.
+func (b *bank) open(t *testing.T, coins map[string][]chain.Value) map[string]account {
 	t.Helper()
-	home = filepath.Join(b.dir, name)
-	made := b.tally(t, home, "", "new")
-	made.wants(t, 0)
-	shown := b.tally(t, home, "", "address")
-	shown.wants(t, 0)
-	at, err := chain.ParseAddress(strings.TrimSpace(shown.out))
-	if err != nil {
-		t.Fatal(err)
+	all := map[string]account{}
+	var gifts []testnet.Gift
+	for name, values := range coins {
+		home := filepath.Join(b.dir, name)
+		made := b.tally(t, home, "", "new")
+		made.wants(t, 0)
+		shown := b.tally(t, home, "", "address")
+		shown.wants(t, 0)
+		at, err := chain.ParseAddress(strings.TrimSpace(shown.out))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = account{home, strings.TrimSpace(made.out), at}
+		gifts = append(gifts, testnet.Gift{To: at, Values: values})
 	}
-	if len(coins) > 0 {
-		b.give(t, at, coins...)
-	}
-	return home, strings.TrimSpace(made.out), at
+	b.give(t, gifts...)
+	return all
 }
 
 // at is what an address holds, as the node has it.
@@ -166,7 +177,7 @@ func TestPreprodRehearsal(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(exitFunds, "", "testnet", "mint", "-y", "1000", "NTX")
-	b.give(t, at, chain.Coins(10_000_000_000)) // what preprod's public faucet gives
+	b.give(t, testnet.Gift{To: at, Values: []chain.Value{chain.Coins(10_000_000_000)}}) // what preprod's public faucet gives
 	run(0, "", "wallet", "tidy", "-y")
 	run(exitUsage, "", "testnet", "mint", "-y", "5", "ADA")
 	run(0, "y\ny\n", "testnet", "mint", "1000", "NTX", "-y").wants(t, 0, "not published yet", "to addr_test1w")
@@ -181,12 +192,12 @@ func TestPreprodRehearsal(t *testing.T) {
 	run(exitUsage, "", "testnet", "network", "testnet")
 }
 
-// give gives an address coins of ADA out of the genesis.
-func (b *bank) give(t *testing.T, to chain.Address, coins ...chain.Value) {
+// give hands out coins of the genesis.
+func (b *bank) give(t *testing.T, gifts ...testnet.Gift) {
 	t.Helper()
 	c, err := plutus.New(b.net, plutus.Devnet(b.faucet.NTX()))
 	if err == nil {
-		err = b.faucet.Fund(t.Context(), b.node, c, []testnet.Gift{{To: to, Values: coins}})
+		err = b.faucet.Fund(t.Context(), b.node, c, gifts)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -198,8 +209,16 @@ func TestWalletLive(t *testing.T) {
 	b := newBank(t, 42)
 	ntx := b.faucet.NTX()
 	ntxs := func(lovelace chain.Lovelace, untx uint64) chain.Value { return chain.Coins(lovelace).With(ntx, untx) }
-	alice, words, fromAlice := b.home(t, "alice", ntxs(10_000_000, 50_000_000), ntxs(8_000_000, 20_000_000), chain.Coins(40_000_000), chain.Coins(6_000_000))
-	bob, _, toBob := b.home(t, "bob")
+	nine, small := chain.Coins(9_000_000), []chain.Value{chain.Coins(30_000_000)}
+	for range 9 {
+		small = append(small, ntxs(1_300_000, 1_000_000))
+	}
+	all := b.open(t, map[string][]chain.Value{
+		"alice": {ntxs(10_000_000, 50_000_000), ntxs(8_000_000, 20_000_000), chain.Coins(40_000_000), chain.Coins(6_000_000)}, "bob": nil,
+		"busy": {nine, nine, nine, nine, chain.Coins(6_000_000)}, "killed": slices.Repeat([]chain.Value{nine}, 8),
+		"small": small, "one": {chain.Coins(60_000_000)}, "mixed": {ntxs(30_000_000, 5)}, "poor": {ntxs(4_000_000, 5)},
+	})
+	alice, words, fromAlice, bob, toBob := all["alice"].home, all["alice"].words, all["alice"].at, all["bob"].home, all["bob"].at
 	to := toBob.String()
 
 	// paid runs a payment to bob and checks that what left is what was said.
@@ -301,7 +320,7 @@ func TestWalletLive(t *testing.T) {
 	})
 
 	t.Run("at the same time", func(t *testing.T) {
-		home, _, at := b.home(t, "busy", chain.Coins(9_000_000), chain.Coins(9_000_000), chain.Coins(9_000_000), chain.Coins(9_000_000), chain.Coins(6_000_000))
+		home, at := all["busy"].home, all["busy"].at
 		his := b.at(t, toBob)
 		var wg sync.WaitGroup
 		answers := make([]answer, 4)
@@ -323,35 +342,73 @@ func TestWalletLive(t *testing.T) {
 		b.tally(t, home, "", "balance").wants(t, 0, "ADA      0")
 	})
 
+	t.Run("killed", func(t *testing.T) { b.killed(t, all["killed"], toBob) })
+
 	t.Run("tidy", func(t *testing.T) {
-		many := []chain.Value{chain.Coins(30_000_000)}
-		for range 9 {
-			many = append(many, ntxs(1_300_000, 1_000_000))
-		}
-		home, _, at := b.home(t, "small", many...)
+		home, at := all["small"].home, all["small"].at
 		b.tally(t, home, "", "balance", "-o", "json").wants(t, 0, `"collateral": true`)
 		b.tally(t, home, "y\n", "tidy").wants(t, 0, "9 NTX", "leave this wallet. Send?")
 		us, err := b.node.UTxOs(t.Context(), at)
 		if err != nil || len(us) > 3 {
 			t.Errorf("%d outputs: %v", len(us), err)
 		}
-		one, _, _ := b.home(t, "one", chain.Coins(60_000_000))
+		one, mixed, poor := all["one"].home, all["mixed"].home, all["poor"].home
 		b.tally(t, one, "", "send", "-y", "--to", to, "20", "ADA").wants(t, 0) // out of its only output; five ADA stay apart
 		b.tally(t, one, "", "tidy", "-y").wants(t, 0, "Nothing to do")
 		b.tally(t, one, "", "send", "-y", "--to", to, "36", "ADA").wants(t, exitFunds, "insufficient funds")
 		b.tally(t, one, "", "send", "-y", "--to", to, "30", "ADA").wants(t, 0)
 		b.tally(t, one, "", "utxos").wants(t, 0, "5 ADA", "collateral")
-		mixed, _, _ := b.home(t, "mixed", ntxs(30_000_000, 5))
 		b.tally(t, mixed, "", "tidy", "-y").wants(t, 0)
 		b.tally(t, mixed, "", "utxos").wants(t, 0, "5 ADA", "collateral", "0.000005 NTX, 24.")
 		b.tally(t, mixed, "", "tidy", "-y").wants(t, 0, "Nothing to do")
-		poor, _, _ := b.home(t, "poor", ntxs(4_000_000, 5))
 		b.tally(t, poor, "", "tidy", "-y").wants(t, exitFunds, "no collateral", "send it ten ADA")
 	})
 
 	t.Run("nothing secret is written down", func(t *testing.T) {
 		b.keepsSecrets(t, words)
 	})
+}
+
+// killed kills payments at all stages: each is paid once or not at all, and what was signed can be sent again.
+func (b *bank) killed(t *testing.T, a account, to chain.Address) {
+	home := a.home
+	his := b.at(t, to)
+	began := time.Now()
+	b.tally(t, home, "", "send", "-y", "--no-wait", "--to", to.String(), "3", "ADA").wants(t, 0)
+	whole := time.Since(began)
+	for i := range 7 {
+		cmd := exec.Command(b.bin, "wallet", "send", "-y", "--no-wait", "--home", home, "--to", to.String(), "3", "ADA")
+		cmd.Env = []string{"TALLY_WALLET_PASSPHRASE=the passphrase of killed", "TALLY_NETWORK=" + filepath.Join(b.dir, "network.json")}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(whole * time.Duration(3+2*i) / 10)
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()
+	}
+	signed, err := filepath.Glob(filepath.Join(home, "sent", "*.tx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fees chain.Lovelace
+	for _, file := range signed {
+		b.tally(t, home, "", "submit", file).wants(t, 0)
+		tx, err := readTx(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := tx.Inspect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fees += body.Fee
+	}
+	n := chain.Lovelace(len(signed))
+	more, err := b.at(t, to).Sub(his)
+	if left := b.at(t, a.at); err != nil || more.Coin != 3_000_000*n || left.Coin+more.Coin+fees != 8*9_000_000 {
+		t.Errorf("%d payments: bob has %v more, %v is left, fees %d: %v", n, more, left, fees, err)
+	}
+	t.Logf("%d of 7 were signed before they were killed", n-1)
 }
 
 // keepsSecrets looks for the words, the passphrase and the private key in all that was logged and in every file.
@@ -375,6 +432,9 @@ func (b *bank) keepsSecrets(t *testing.T, words string) {
 	err = filepath.WalkDir(b.dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
+		}
+		if strings.HasPrefix(path, filepath.Join(b.dir, "node")) {
+			return nil // the node's own
 		}
 		text, err := os.ReadFile(path)
 		seen++

@@ -38,7 +38,8 @@ func kinds() []kind {
 	return []kind{
 		{market.ErrJobFile, exitUsage, "each line above names the key to change"},
 		{requester.ErrNotFound, exitNotFound, "tally status lists the jobs"},
-		{requester.ErrNotEnough, exitFunds, "nothing was locked; tally wallet balance shows what there is, tally plan FILE what the job costs"},
+		{chain.ErrCollateral, exitFunds, "nothing was locked or sent; tally wallet tidy sets five ADA apart as collateral"},
+		{requester.ErrNotEnough, exitFunds, "nothing was locked; tally wallet balance shows what there is and is free, tally plan FILE what the job costs; a wallet of one output needs tally wallet tidy first"},
 		{requester.ErrNoOffers, exitNetwork, "nothing was locked; tally plan FILE says which offers there are and why they do not match"},
 		{market.ErrNoMatch, exitNetwork, "tally plan FILE says which offers there are and what would make them match"},
 		{requester.ErrDeclined, exitWallet, "nothing was locked"},
@@ -57,7 +58,6 @@ func kinds() []kind {
 		{node.ErrUnreachable, exitNetwork, "start the node, or set its socket in network.json"},
 		{node.ErrRejected, exitRejected, "nothing moved; the ledger's reason is above"},
 		{node.ErrConnection, exitNetwork, "the outcome is unknown: tally status JOB, tally run --resume JOB"},
-		{chain.ErrCollateral, exitFunds, "tally wallet tidy sets five ADA apart as collateral"},
 		{chain.ErrFragmented, exitFunds, "tally wallet tidy joins small outputs"},
 		{chain.ErrInsufficient, exitFunds, "tally wallet balance shows what there is"},
 		{chain.ErrLedgerRule, exitRejected, "nothing was sent"},
