@@ -19,20 +19,19 @@ import (
 type dialect struct {
 	bytes     string // type of byte strings
 	id        string // type of a table's own number
-	clustered string // says that a table is sorted by its key, where that has to be said
 	numbered  bool   // parameters are $1, $2, … instead of ?
 	remembers bool   // its driver prepares what it has seen before
 	lock      string // keeps other writers out of a transaction that has begun, "" where to begin does
 }
 
 var (
-	sqliteDialect   = dialect{bytes: "BLOB", id: "INTEGER", clustered: "WITHOUT ROWID"}
+	sqliteDialect   = dialect{bytes: "BLOB", id: "INTEGER"}
 	postgresDialect = dialect{bytes: "BYTEA", id: "BIGINT", numbered: true, remembers: true, lock: "SELECT pg_advisory_xact_lock(hashtext('tally index ' || current_schema()))"}
 )
 
-// sql rewrites a statement written with ? parameters, types BYTES and ID, and CLUSTERED.
+// sql rewrites a statement written with ? parameters, and types BYTES and ID.
 func (d dialect) sql(s string) string {
-	s = strings.NewReplacer("BYTES", d.bytes, " ID ", " "+d.id+" ", "CLUSTERED", d.clustered).Replace(s)
+	s = strings.NewReplacer("BYTES", d.bytes, " ID ", " "+d.id+" ").Replace(s)
 	if !d.numbered {
 		return s
 	}

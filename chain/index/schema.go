@@ -12,8 +12,8 @@ import (
 	"github.com/tallycompute/tally/chain"
 )
 
-// Version history of the tables, which are made anew from the chain when it changes. 1: first. 2: sorted by their keys;
-// spent outputs alone are found by the block that spent them.
+// Version history of the tables, which are made anew from the chain when it changes. 1: first. 2: only spent outputs are
+// found by the block that spent them; SQLite's row numbers are keys.
 const schemaVersion = 2
 
 // Blocks are numbered by seq, the base being 0: slots and heights repeat at Byron's epoch boundaries.
@@ -24,11 +24,11 @@ var tables = []string{
 		made BIGINT NOT NULL,          -- seq of the block that made it
 		spent BIGINT, spender BYTES,   -- seq of the block that spent it, and the transaction
 		address BYTES NOT NULL, credential BYTES NOT NULL, value TEXT NOT NULL, datum BYTES, script BYTES,
-		PRIMARY KEY (tx, ix)) CLUSTERED`,
+		PRIMARY KEY (tx, ix))`,
 	`CREATE INDEX IF NOT EXISTS utxos_credential ON utxos (credential)`,
 	`CREATE INDEX IF NOT EXISTS utxos_made ON utxos (made)`,
 	`CREATE INDEX IF NOT EXISTS utxos_spent ON utxos (spent) WHERE spent IS NOT NULL`,
-	`CREATE TABLE IF NOT EXISTS txs (tx BYTES PRIMARY KEY, seq BIGINT NOT NULL, slot BIGINT NOT NULL, hash BYTES NOT NULL, height BIGINT NOT NULL) CLUSTERED`,
+	`CREATE TABLE IF NOT EXISTS txs (tx BYTES PRIMARY KEY, seq BIGINT NOT NULL, slot BIGINT NOT NULL, hash BYTES NOT NULL, height BIGINT NOT NULL)`,
 	`CREATE INDEX IF NOT EXISTS txs_seq ON txs (seq)`,
 	`CREATE TABLE IF NOT EXISTS events (
 		id ID PRIMARY KEY, seq BIGINT NOT NULL, slot BIGINT NOT NULL, hash BYTES NOT NULL, height BIGINT NOT NULL,
