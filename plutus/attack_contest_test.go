@@ -115,6 +115,10 @@ func disputeAttacks() attacks {
 			d.Inputs[0].UTxO = w.lotIn(1, 0, Disputed, w.contested)
 			w.give(d, w.Token(w.contestedJob(), Committed))
 		}},
+		{"another job's committed lot, and this one's token from elsewhere", "dispute.token", func(w *world, d *chain.Draft) {
+			d.Inputs[0].UTxO = w.lotIn(1, 0, Committed, w.otherContested(1))
+			w.give(d, w.Token(w.contestedJob(), Committed))
+		}},
 		{"a job without disputes", "dispute.terms", func(w *world, d *chain.Draft) {
 			d.Inputs[0].UTxO = w.lotIn(1, 0, Committed, w.terms)
 			act(Action{Kind: KindDispute, Terms: w.terms})(w, d)
@@ -125,7 +129,7 @@ func disputeAttacks() attacks {
 		{"two lots", "items.one", func(w *world, d *chain.Draft) {
 			w.spend(d, w.lotIn(2, 0, Committed, w.otherContested(1)), w.StubScript)
 		}},
-		{"no outputs", "dispute.lovelace", func(_ *world, d *chain.Draft) { d.Outputs = nil }},
+		{"no lot among the outputs", "dispute.lot", output(0, func(o *chain.Output) { *o = chain.Output{Address: o.Address, Value: chain.Coins(o.Value.Coin)} })},
 	}}
 }
 
@@ -155,6 +159,10 @@ func ending(kind, pays string) []attack {
 		}},
 		{"a committed lot and a disputed token from elsewhere", kind + ".token", func(w *world, d *chain.Draft) {
 			d.Inputs[0].UTxO = w.lotIn(1, 0, Committed, w.contested)
+			w.give(d, w.Token(w.contestedJob(), Disputed))
+		}},
+		{"another job's disputed lot, and this one's token from elsewhere", kind + ".token", func(w *world, d *chain.Draft) {
+			d.Inputs[0].UTxO = w.lotIn(1, 0, Disputed, w.otherContested(1))
 			w.give(d, w.Token(w.contestedJob(), Disputed))
 		}},
 		{"two lots", "items.one", func(w *world, d *chain.Draft) { w.spend(d, w.lotIn(2, 0, Disputed, w.otherContested(1)), w.StubScript) }},
@@ -300,7 +308,7 @@ func concedeAttacks() attacks {
 		attack{"more than the price", "concede.amount", says(price + 1)},
 		attack{"less than nothing", "concede.amount", says(-1)},
 		attack{"without the cost", "award.cost", output(2, more(-1))},
-		attack{"long after the deadline", "", func(w *world, d *chain.Draft) { d.From, d.Until = w.moments.lapse+500, w.moments.lapse+600 }},
+		attack{"long after the deadline", "", func(w *world, d *chain.Draft) { d.From, d.Until = w.moments.lapse+50, w.moments.lapse+500 }},
 	)}
 }
 

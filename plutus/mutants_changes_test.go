@@ -98,7 +98,7 @@ func changes() []change {
 			u := m.lotOfAny()
 			m.spend(&m.d, u, m.StubScript)
 			to := m.anywhere()
-			if l, err := m.ReadLot(u, m.contested); err == nil && m.rng.IntN(2) == 0 {
+			if l, err := m.ReadLot(u, m.known[m.JobOf(u)]); err == nil && m.rng.IntN(2) == 0 {
 				to = l.Provider
 			}
 			m.d.Outputs = append(slices.Clone(m.d.Outputs), m.payout(to, u.Value.Coin, u.Value.Of(ntx)))
@@ -146,7 +146,40 @@ func changes() []change {
 		{"nothing minted", func(m *mutant) { m.d.Mint = nil }},
 		{"another transition", func(m *mutant) {
 			k := kinds()[m.rng.IntN(len(kinds()))]
-			m.act(Action{Kind: k, Terms: m.anyTerms(), Root: [32]byte{byte(m.rng.IntN(2) * 9)}})
+			t := m.anyTerms()
+			m.act(Action{
+				Kind: k, Terms: t, Root: [32]byte{byte(m.rng.IntN(2) * 9)}, AwardUNTX: uint64(m.rng.IntN(3)) * price / 2,
+				Signatures: make([]Signature, 3), Earned: []Earning{{Terms: t}},
+			})
+		}},
+		{"another verdict, signed by some", func(m *mutant) {
+			for _, in := range m.d.Inputs {
+				l, err := m.ReadLot(in.UTxO, m.contested)
+				if err != nil || l.State != Disputed {
+					continue
+				}
+				a := Action{Kind: KindVerdict, Terms: m.contested, AwardUNTX: uint64(m.rng.IntN(3)) * price / 2, SlashUNTX: uint64(m.rng.IntN(3)) * slash / 2}
+				for i := range m.contested.Disputes.Attesters.List() {
+					s := Signature{}
+					if m.rng.IntN(3) > 0 {
+						s = m.attestAs(i, l, a.AwardUNTX, a.SlashUNTX)
+					}
+					a.Signatures = append(a.Signatures, s)
+				}
+				m.act(a)
+			}
+		}},
+		{"other vouchers", func(m *mutant) {
+			a := Action{Kind: KindRedeem}
+			for _, in := range m.d.Inputs {
+				if id := m.JobOf(in.UTxO); id != (JobID{}) {
+					v := m.voucher(id, uint64(m.rng.IntN(4))*price/3)
+					a.Earned = append(a.Earned, Earning{m.known[id], v.CumulativeUNTX, v.Signature})
+				}
+			}
+			if len(a.Earned) > 0 {
+				m.act(a)
+			}
 		}},
 		{"a bent redeemer", func(m *mutant) {
 			if len(m.d.Mint) > 0 {
@@ -164,15 +197,15 @@ func changes() []change {
 			}
 		}},
 		{"another range", func(m *mutant) {
-			at := []chain.Slot{1, 1000, 1900, 3999, 4000, 4001, 5000, 5900, 8999, 9000, 9001, 9499, 9500, 9501, 12000}
+			at := []chain.Slot{1, 1000, 1900, 3999, 4000, 4001, 5000, 5900, 8999, 9000, 9001, 9499, 9500, 9501, 12000, 12499, 12500}
 			m.d.From = at[m.rng.IntN(len(at))]
 			m.d.Until = m.d.From + 1 + chain.Slot(m.rng.IntN(2500))
 		}},
 		{"an end at a deadline", func(m *mutant) {
-			m.ends(&m.d, []chain.Slot{m.declineBy, m.commitBy, m.moments.claim}[m.rng.IntN(3)]+chain.Slot(m.rng.IntN(3))-1)
+			m.ends(&m.d, []chain.Slot{m.declineBy, m.commitBy, m.moments.claim, m.moments.lapse}[m.rng.IntN(4)]+chain.Slot(m.rng.IntN(3))-1)
 		}},
 		{"a beginning at a deadline", func(m *mutant) {
-			m.d.From = []chain.Slot{m.declineBy, m.commitBy, m.moments.claim}[m.rng.IntN(3)] + chain.Slot(m.rng.IntN(3)) - 1
+			m.d.From = []chain.Slot{m.declineBy, m.commitBy, m.moments.claim, m.moments.lapse}[m.rng.IntN(4)] + chain.Slot(m.rng.IntN(3)) - 1
 			m.d.Until = m.d.From + 900
 		}},
 		{"nobody signs", func(m *mutant) { m.d.Signers = nil }},
@@ -243,16 +276,33 @@ func (m *mutant) token() chain.AssetID {
 }
 
 func (m *mutant) anyTerms() Terms {
-	if m.rng.IntN(2) == 0 {
+	switch m.rng.IntN(4) {
+	case 0:
 		return m.terms
+	case 1:
+		return m.contested
 	}
-	return m.otherJob(byte(m.rng.IntN(8)))
+	return m.jobs[m.rng.IntN(len(m.jobs))]
+}
+
+// attestAs signs a verdict with the key of the attester that stands at i in the terms.
+func (m *mutant) attestAs(i int, l Lot, award, slash uint64) Signature {
+	for _, n := range attesterNames {
+		if k := signer(n); KeyOf(k) == m.contested.Disputes.Attesters.List()[i] {
+			return m.Attest(k, l, award, slash).Signature
+		}
+	}
+	return Signature{}
 }
 
 // lotOfAny is a lot that can be on a chain: of any of these jobs, of any provider, in any state.
 func (m *mutant) lotOfAny() chain.UTxO {
-	s := State(m.rng.IntN(2))
-	l := m.lotOf(m.tb, m.byte(), m.rng.IntN(3), s, m.anyTerms())
+	t := m.anyTerms()
+	states := 2
+	if t.Disputes != (Disputes{}) {
+		states = 3
+	}
+	l := m.lotOf(m.tb, m.byte(), m.rng.IntN(3), State(m.rng.IntN(states)), t)
 	return l.UTxO
 }
 
@@ -283,9 +333,12 @@ func (m *mutant) sometimesBalance() {
 // bentTerms are packed terms with one field at a limit, beyond it, or with a byte of noise.
 func (m *mutant) bentTerms() []byte {
 	t := m.terms
+	if m.rng.IntN(2) == 0 {
+		t = m.contested
+	}
 	ms := func(v uint64) uint64 { return v + uint64(m.rng.IntN(3)) - 1 }
 	until := uint64(m.at(m.d.Until))
-	switch m.rng.IntN(8) {
+	switch m.rng.IntN(11) {
 	case 0:
 		t.DeclineBy = chain.Time(ms(until))
 	case 1:
@@ -300,6 +353,13 @@ func (m *mutant) bentTerms() []byte {
 		t.BondBps = uint16(ms(wholeBps))
 	case 6:
 		t.LotLovelace = chain.Lovelace(ms(uint64(m.Params.MinLotLovelace)))
+	case 7:
+		t.Disputes.VerdictMS = ms([]uint64{m.Params.MinVerdictMS, m.Params.MaxVerdictMS}[m.rng.IntN(2)])
+	case 8:
+		t.Disputes.CostUNTX = ms(bond - price/10)
+		t.Disputes.BondUNTX = t.Disputes.CostUNTX
+	case 9:
+		t.Disputes.Threshold = uint8(m.rng.IntN(5))
 	default:
 		b := t.pack()
 		b[m.rng.IntN(len(b))] = m.byte()

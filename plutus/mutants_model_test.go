@@ -66,7 +66,7 @@ func (d *deal) judge() error {
 	case len(before) == 0:
 		return d.opens(after)
 	case len(after) > 0:
-		return d.commits(before, after)
+		return d.continues(before, after)
 	}
 	return d.ends(before)
 }
@@ -78,7 +78,7 @@ func (d *deal) spent() (lots []Lot, err error) {
 		if _, script := u.Address.Script(); !script {
 			continue
 		}
-		l, err := d.ReadLot(u, d.terms[d.jobOf(u)])
+		l, err := d.ReadLot(u, d.terms[d.JobOf(u)])
 		if err != nil {
 			return nil, harm("a script's output is spent that is no lot: %v", err)
 		}
@@ -98,7 +98,7 @@ func (d *deal) made() (lots []Lot, err error) {
 		if !d.hasToken(u.Value) {
 			continue
 		}
-		t, known := terms[d.jobOf(u)]
+		t, known := terms[d.JobOf(u)]
 		if !known {
 			return nil, harm("a token of an unknown job")
 		}
@@ -114,16 +114,6 @@ func (d *deal) made() (lots []Lot, err error) {
 	return lots, nil
 }
 
-// jobOf is the job in the name of an output's lot token.
-func (d *deal) jobOf(u chain.UTxO) (id JobID) {
-	for a := range u.Value.Assets {
-		if a.Policy == d.Policy {
-			copy(id[:], a.Name)
-		}
-	}
-	return id
-}
-
 // opens: everything agreed is within the network's limits, and there is one open lot for each provider.
 func (d *deal) opens(lots []Lot) error {
 	if len(lots) == 0 {
@@ -137,12 +127,14 @@ func (d *deal) opens(lots []Lot) error {
 	switch {
 	case !slices.Contains(d.body.Inputs, t.Seed):
 		return harm("the seed is not spent")
-	case until >= t.DeclineBy, t.DeclineBy > t.CommitBy, uint64(t.CommitBy-until) > p.MaxHorizonMS:
+	case until >= t.DeclineBy, t.DeclineBy > t.CommitBy, uint64(t.CommitBy-until) > p.MaxHorizonMS, uint64(t.CommitBy-until) < p.MinHorizonMS:
 		return harm("decline by %d, commit by %d, valid until %d", t.DeclineBy, t.CommitBy, until)
 	case t.ReviewMS < p.MinReviewMS, t.ReviewMS > p.MaxReviewMS:
 		return harm("a review of %d ms", t.ReviewMS)
 	case t.LotLovelace < p.MinLotLovelace, t.PenaltyBps > t.BondBps, t.BondBps > wholeBps:
 		return harm("%d lovelace, penalty %d, bond %d", t.LotLovelace, t.PenaltyBps, t.BondBps)
+	case t.Disputes != (Disputes{}) && (t.Disputes.VerdictMS < p.MinVerdictMS || t.Disputes.VerdictMS > p.MaxVerdictMS):
+		return harm("%d ms for a verdict", t.Disputes.VerdictMS)
 	}
 	seen := map[chain.KeyHash]bool{}
 	for _, l := range lots {
@@ -151,29 +143,37 @@ func (d *deal) opens(lots []Lot) error {
 			return harm("lot in state %d with %d lovelace, its provider known %v", l.State, l.Lovelace, seen[k])
 		}
 		seen[k] = true
+		if lost := t.Disputes.CostUNTX + PenaltyOf(l.PriceUNTX, t.Disputes.SlashBps); t.Disputes != (Disputes{}) && lost > l.BondUNTX {
+			return harm("a bond of %d, and %d to lose", l.BondUNTX, lost)
+		}
 	}
 	return nil
 }
 
-// commits: one lot, its provider's will, in time, the same lot but for root and time of claim.
-func (d *deal) commits(before, after []Lot) error {
+// continues: one lot, by the will of its provider to commit or of its requester to dispute, in time, and the same lot
+// but for what that adds.
+func (d *deal) continues(before, after []Lot) error {
 	if len(before) != 1 || len(after) != 1 {
 		return harm("%d lots become %d", len(before), len(after))
 	}
 	x, y := before[0], after[0]
 	t := d.terms[x.Job]
 	until := d.at(d.body.Until)
-	switch {
-	case !d.has(x.Provider):
-		return harm("the provider does not sign")
-	case until > t.CommitBy:
-		return harm("too late")
-	case x.State != Open, y.State != Committed, x.Job != y.Job, x.Provider != y.Provider:
+	if x.Job != y.Job || x.Provider != y.Provider || x.PriceUNTX != y.PriceUNTX || x.BondUNTX != y.BondUNTX {
 		return harm("another lot")
-	case x.PriceUNTX != y.PriceUNTX, x.BondUNTX != y.BondUNTX, y.Lovelace < x.Lovelace:
-		return harm("value leaves the lot")
-	case y.ClaimAt != until+chain.Time(t.ReviewMS):
-		return harm("claim at %d", y.ClaimAt)
+	}
+	switch {
+	case x.State == Open && y.State == Committed:
+		if !d.has(x.Provider) || until > t.CommitBy || y.Lovelace < x.Lovelace || y.ClaimAt != until+chain.Time(t.ReviewMS) {
+			return harm("a commitment, signed %v, until %d, with %d lovelace, claimed at %d", d.has(x.Provider), until, y.Lovelace, y.ClaimAt)
+		}
+	case x.State == Committed && y.State == Disputed && t.Disputes != (Disputes{}):
+		if !d.has(t.Requester) || until > x.ClaimAt || y.Root != x.Root || y.Own != x.Lovelace || y.Lovelace < x.Lovelace+t.LotLovelace ||
+			y.StakeUNTX != t.Disputes.BondUNTX || y.Deadline != until+chain.Time(t.Disputes.VerdictMS) {
+			return harm("a dispute, signed %v, until %d: %+v", d.has(t.Requester), until, y)
+		}
+	default:
+		return harm("state %d becomes %d", x.State, y.State)
 	}
 	return nil
 }
@@ -188,7 +188,7 @@ func (d *deal) ends(lots []Lot) error {
 	}{
 		{"approve", func(l Lot, t Terms, g due) bool {
 			g.add(l.Provider, chain.Coins(l.Lovelace).With(ntx, l.PriceUNTX+l.BondUNTX))
-			return d.has(t.Requester)
+			return d.has(t.Requester) && l.State <= Committed
 		}},
 		{"claim", func(l Lot, _ Terms, g due) bool {
 			g.add(l.Provider, chain.Coins(l.Lovelace).With(ntx, l.PriceUNTX+l.BondUNTX))
@@ -204,6 +204,38 @@ func (d *deal) ends(lots []Lot) error {
 			g.add(t.Requester, chain.Value{}.With(ntx, l.PriceUNTX))
 			g.add(l.Provider, chain.Coins(l.Lovelace).With(ntx, l.BondUNTX))
 			return l.State == Open && d.has(l.Provider) && d.at(d.body.Until) <= t.DeclineBy
+		}},
+		{"close", func(l Lot, t Terms, _ due) bool { return len(lots) == 1 && d.has(l.Provider) && d.has(t.Requester) }},
+		{"redeem", func(l Lot, t Terms, g due) bool {
+			earned, ok := d.vouched(l, t)
+			g.add(t.Requester, chain.Value{}.With(ntx, l.PriceUNTX-min(earned, l.PriceUNTX)))
+			g.add(l.Provider, chain.Coins(l.Lovelace).With(ntx, l.BondUNTX+earned))
+			return ok && l.State <= Committed && d.has(l.Provider)
+		}},
+		{"verdict", func(l Lot, t Terms, g due) bool {
+			a, err := DecodeAction(d.action, d.Network)
+			if err != nil || a.Kind != KindVerdict || l.State != Disputed || len(lots) != 1 || d.at(d.body.Until) > l.Deadline {
+				return false
+			}
+			signed := 0
+			for i, k := range t.Disputes.Attesters.List() {
+				if i < len(a.Signatures) && k.verifies(d.verdictMessage(l, a.AwardUNTX, a.SlashUNTX), a.Signatures[i]) {
+					signed++
+				}
+			}
+			return signed >= int(t.Disputes.Threshold) && d.loses(l, t, a.AwardUNTX, a.SlashUNTX, g)
+		}},
+		{"the provider concedes", func(l Lot, t Terms, g due) bool {
+			return l.State == Disputed && len(lots) == 1 && d.has(l.Provider) && d.loses(l, t, 0, 0, g)
+		}},
+		{"the requester concedes", func(l Lot, t Terms, g due) bool {
+			return l.State == Disputed && len(lots) == 1 && d.has(t.Requester) && d.loses(l, t, l.PriceUNTX, 0, g)
+		}},
+		{"lapse", func(l Lot, t Terms, g due) bool {
+			share := PenaltyOf(l.PriceUNTX, t.Disputes.ShareBps)
+			g.add(t.Requester, chain.Coins(l.Lovelace-l.Own).With(ntx, l.PriceUNTX-share+l.StakeUNTX-t.Disputes.CostUNTX))
+			g.add(l.Provider, chain.Coins(l.Own).With(ntx, share+l.BondUNTX+t.Disputes.CostUNTX))
+			return l.State == Disputed && len(lots) == 1 && d.at(d.body.From) >= l.Deadline
 		}},
 	} {
 		g, allowed := due{}, true
@@ -224,6 +256,42 @@ func (d *deal) ends(lots []Lot) error {
 		return harm("nobody who signed may end these lots now")
 	}
 	return errors.Join(why...)
+}
+
+// loses adds what a decided dispute pays: an award of the price to the provider, the cost by whoever is not awarded all,
+// and what is slashed of the provider's bond. false: no such decision is possible.
+func (d *deal) loses(l Lot, t Terms, award, slash uint64, g due) bool {
+	cost, won := t.Disputes.CostUNTX, award == l.PriceUNTX
+	if award > l.PriceUNTX || won && slash > 0 || slash > PenaltyOf(l.PriceUNTX, t.Disputes.SlashBps) {
+		return false
+	}
+	back, kept := l.PriceUNTX-award+l.StakeUNTX, award+l.BondUNTX-slash
+	if won {
+		back -= cost
+	} else {
+		kept -= cost
+	}
+	g.add(t.Requester, chain.Coins(l.Lovelace-l.Own).With(ntx, back))
+	g.add(l.Provider, chain.Coins(l.Own).With(ntx, kept))
+	g.add(chain.Enterprise(d.Network, t.Disputes.Payee), chain.Value{}.With(ntx, cost))
+	g.add(chain.ScriptAddress(d.Network, d.Params.Sink), chain.Value{}.With(ntx, slash))
+	return true
+}
+
+// vouched is the most that a signed voucher in the redeemer says a lot's provider has earned.
+func (d *deal) vouched(l Lot, t Terms) (most uint64, ok bool) {
+	a, err := DecodeAction(d.action, d.Network)
+	if err != nil || a.Kind != KindRedeem {
+		return 0, false
+	}
+	k, _ := l.Provider.Key()
+	for _, e := range a.Earned {
+		v := Voucher{Job: l.Job, Provider: k, CumulativeUNTX: e.CumulativeUNTX, Signature: e.Signature}
+		if v.Verify(d.Contracts, l, t) == nil {
+			most, ok = max(most, e.CumulativeUNTX), true
+		}
+	}
+	return most, ok
 }
 
 // pays: whoever has not signed the whole transaction gets what is due, where nothing binds it.

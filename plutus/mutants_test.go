@@ -37,9 +37,9 @@ func TestMutants(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, c := range passing() {
-		if !modelled(Kind(c.name)) {
-			t.Errorf("the model does not know %s: tell mutants_model_test.go what it may do", c.name)
+	for _, k := range kinds() {
+		if !modelled(k) {
+			t.Errorf("the model does not know %s: tell mutants_model_test.go what it may do", k)
 		}
 	}
 	worlds := rates(t)
@@ -77,10 +77,12 @@ func TestMutants(t *testing.T) {
 	fmt.Printf("%d mutants, %d harmful\n", sum, bad)
 }
 
-// ground is a world with its published scripts.
+// ground is a world with its published scripts, and all jobs that have lots in it, with and without vouchers and disputes.
 type ground struct {
 	*world
 	references []chain.UTxO
+	jobs       []Terms
+	known      map[JobID]Terms
 }
 
 // rates are worlds with ordinary and with extreme rates: no bond, the largest that the bond inputs cover, all of it to
@@ -93,7 +95,14 @@ func rates(t *testing.T) (ws []ground) {
 		if w.job, err = w.terms.JobID(); err != nil {
 			t.Fatal(err)
 		}
-		ws = append(ws, ground{w, w.published(t)})
+		g := ground{world: w, references: w.published(t), jobs: []Terms{w.terms, w.contested}, known: map[JobID]Terms{}}
+		for n := range byte(4) {
+			g.jobs = append(g.jobs, w.otherJob(n), w.otherContested(n))
+		}
+		for _, t := range g.jobs {
+			g.known[jobID(t.pack())] = t
+		}
+		ws = append(ws, g)
 	}
 	return ws
 }
@@ -138,7 +147,7 @@ func (m *mutant) grow(d chain.Draft, payer chaintest.Actor, n *tally) error {
 	if err != nil {
 		return err
 	}
-	judged := &deal{world: m.world, terms: m.known(), body: body, resolved: map[chain.OutRef]chain.UTxO{}, signed: tx.Needed()}
+	judged := &deal{world: m.world, terms: m.known, body: body, resolved: map[chain.OutRef]chain.UTxO{}, signed: tx.Needed()}
 	for _, u := range tx.Resolved() {
 		judged.resolved[u.Ref] = u
 	}
@@ -159,21 +168,10 @@ func (m *mutant) grow(d chain.Draft, payer chaintest.Actor, n *tally) error {
 	return verdict
 }
 
-// known are the terms of all jobs that have lots in this world.
-func (m *mutant) known() map[JobID]Terms {
-	all := map[JobID]Terms{m.job: m.terms}
-	for n := range byte(8) {
-		t := m.otherJob(n)
-		id, err := t.JobID()
-		if err != nil {
-			m.tb.Fatal(err)
-		}
-		all[id] = t
-	}
-	return all
-}
-
 // modelled says whether the model knows a transition.
 func modelled(k Kind) bool {
-	return slices.Contains([]Kind{KindOpen, KindCommit, KindApprove, KindClaim, KindRefund, KindDecline}, k)
+	return slices.Contains([]Kind{
+		KindOpen, KindCommit, KindApprove, KindClaim, KindRefund, KindDecline,
+		KindClose, KindRedeem, KindDispute, KindVerdict, KindConcede, KindLapse,
+	}, k)
 }

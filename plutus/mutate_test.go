@@ -163,7 +163,7 @@ func (w *world) lotIn(n byte, i int, s State, t Terms) chain.UTxO {
 	if err != nil {
 		panic(err)
 	}
-	return chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID{n}, Index: uint32(n)}, Output: o}
+	return w.place(n, o)
 }
 
 // balanceTokens burns every token of ours that the inputs hold.

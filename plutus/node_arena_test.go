@@ -5,6 +5,7 @@ package plutus
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -22,7 +23,8 @@ type arena struct {
 	*world
 	jobs  map[JobID]*job
 	coins map[string][]chain.UTxO // by contents
-	first map[string]byte         // by a lot's contents: where it stands among the inputs of a draft
+	lots  map[chain.OutRef]chain.UTxO
+	first map[string]byte // by a lot's contents: where it stands among the inputs of a draft
 }
 
 // job is an opening that this arena needs, with the lots it needs of it, by provider.
@@ -33,27 +35,42 @@ type job struct {
 	lots   map[int]chain.UTxO
 }
 
+func newJob(t Terms, seed chain.UTxO) *job {
+	return &job{terms: t, seed: seed, wanted: map[int]chain.Output{}, lots: map[int]chain.UTxO{}}
+}
+
 // at the times of an arena: how long ranges are, in slots, and how long a review.
 const (
-	longSpan  = 900
-	shortSpan = 300
+	longSpan  = 1800
+	shortSpan = 450
 	reviewMS  = 10_000
+	verdictMS = 20_000
 )
 
-// newArena makes a world that begins now. Where a deadline has to pass, it is short.
-func newArena(tb testing.TB, f *field, kind string) *arena {
+// waits says whether a deadline has to pass before a transition.
+func waits(kind string) bool { return slices.Contains([]string{"refund", "claim", "lapse"}, kind) }
+
+// newArena makes a world that begins now. Its deadlines are long or short.
+func newArena(tb testing.TB, f *field, kind string, span chain.Slot) *arena {
 	tb.Helper()
 	now := f.now(tb)
-	span := chain.Slot(longSpan)
-	if kind == "refund" || kind == "claim" {
-		span = shortSpan
+	a := &arena{
+		field: f, world: f.world(tb, f.momentsFrom(now, span)),
+		jobs: map[JobID]*job{}, coins: map[string][]chain.UTxO{}, lots: map[chain.OutRef]chain.UTxO{}, first: map[string]byte{},
 	}
-	m := moments{open: now, work: now, declineBy: now + span + 50, commitBy: now + span + 100, commitEnd: now + span, span: span, reviewMS: reviewMS}
-	m.refund = m.commitBy
-	slot := chain.Slot(f.clock.SlotToTime(2) - f.clock.SlotToTime(1))
-	m.claim = m.commitEnd + reviewMS/slot
-	a := &arena{field: f, world: f.world(tb, m), jobs: map[JobID]*job{}, coins: map[string][]chain.UTxO{}, first: map[string]byte{}}
-	a.jobs[a.job] = &job{terms: a.terms, seed: a.seed(), wanted: map[int]chain.Output{}, lots: map[int]chain.UTxO{}}
+	a.jobs[a.job] = newJob(a.terms, a.seed())
+	contestedSeed := a.seed()
+	if kind != "contested" { // one seed opens one job
+		contestedSeed = f.fund(tb, f.seedOutput())[0]
+		a.contested.Seed = contestedSeed.Ref
+	}
+	a.jobs[a.contestedJob()] = newJob(a.contested, contestedSeed)
+	a.world.real = func(u chain.UTxO) chain.UTxO {
+		if v, ok := a.twin(u); ok {
+			u.Ref = v.Ref // whatever is changed about it
+		}
+		return u
+	}
 	byNumber := map[byte]Terms{}
 	a.world.other = func(n byte) Terms {
 		if t, ok := byNumber[n]; ok {
@@ -62,40 +79,55 @@ func newArena(tb testing.TB, f *field, kind string) *arena {
 		seed := f.fund(tb, f.seedOutput())[0]
 		t := a.terms
 		t.Seed, t.Rest[31] = seed.Ref, n
-		id, err := t.JobID()
-		if err != nil {
-			tb.Fatal(err)
+		byNumber[n] = t
+		for _, t := range []Terms{t, contest(t, verdictMS)} {
+			a.jobs[jobID(t.pack())] = newJob(t, seed)
 		}
-		byNumber[n], a.jobs[id] = t, &job{terms: t, seed: seed, wanted: map[int]chain.Output{}, lots: map[int]chain.UTxO{}}
 		return t
 	}
 	return a
 }
 
-// begins is the slot from which a transition can be submitted.
-func (a *arena) begins(kind string) chain.Slot {
-	switch kind {
-	case "refund":
-		return a.moments.refund
-	case "claim":
-		return a.moments.claim
+// twin is the real lot of the same job, provider and state as one that is made up.
+func (a *arena) twin(u chain.UTxO) (chain.UTxO, bool) {
+	l, err := a.read(u)
+	if err != nil || a.jobs[l.Job] == nil {
+		return u, false
 	}
-	return 0
+	v, ok := a.jobs[l.Job].lots[slices.Index(a.addresses, l.Provider)]
+	return v, ok && a.stateOf(v.Output) == l.State
+}
+
+// momentsFrom are the moments of a world that begins in a slot, where a range takes span slots.
+func (f *field) momentsFrom(now, span chain.Slot) moments {
+	slot := chain.Slot(f.clock.SlotToTime(2) - f.clock.SlotToTime(1))
+	m := moments{
+		open: now, work: now, dispute: now, verdict: now, span: span,
+		declineBy: now + span + 50, commitBy: now + span + 100, commitEnd: now + span, disputeEnd: now + span,
+		reviewMS: reviewMS, verdictMS: verdictMS,
+	}
+	m.refund, m.claim, m.lapse = m.commitBy, m.commitEnd+reviewMS/slot, m.disputeEnd+verdictMS/slot
+	return m
 }
 
 // want says what a draft needs. errImpossible: no chain has it. false: something wanted before is in its way.
 func (a *arena) want(d chain.Draft) (bool, error) {
 	lots := map[JobID]map[int]chain.Output{}
-	count := map[string]int{}
+	count, first := map[string]int{}, map[string]byte{}
 	for _, in := range d.Inputs {
 		if a.made[in.Ref] {
 			continue
 		}
-		switch l, err := a.Contracts.ReadLot(in.UTxO, a.contested); {
+		switch l, err := a.read(in.UTxO); {
 		case err == nil:
 			j, i := a.jobs[l.Job], slices.Index(a.addresses, l.Provider)
 			if j == nil || i < 0 {
-				return false, fmt.Errorf("a lot of job %s, which nobody opened: %w", l.Job, errImpossible)
+				return false, fmt.Errorf("a lot of a job that nobody opened: %w", errImpossible)
+			}
+			for id, k := range a.jobs {
+				if id != l.Job && k.seed.Ref == j.seed.Ref && (len(k.wanted) > 0 || lots[id] != nil) {
+					return false, fmt.Errorf("lots of two jobs with one seed: %w", errImpossible)
+				}
 			}
 			if lots[l.Job] == nil {
 				lots[l.Job] = map[int]chain.Output{}
@@ -104,12 +136,14 @@ func (a *arena) want(d chain.Draft) (bool, error) {
 				return false, fmt.Errorf("two lots of one provider in a job: %w", errImpossible)
 			}
 			lots[l.Job][i] = in.Output
-			if _, known := a.first[string(in.Encode())]; !known {
-				a.first[string(in.Encode())] = in.Ref.Tx[0]
-			}
 			if old, ok := j.wanted[i]; ok && string(old.Encode()) != string(in.Encode()) {
 				return false, nil
 			}
+			key := string(in.Encode())
+			if place, known := a.first[key]; known && place != in.Ref.Tx[0] {
+				return false, nil // elsewhere among the inputs
+			}
+			first[key] = in.Ref.Tx[0]
 		case a.hasToken(in.Value):
 			return false, fmt.Errorf("a lot token where the contracts put none: %w", errImpossible)
 		default:
@@ -125,6 +159,7 @@ func (a *arena) want(d chain.Draft) (bool, error) {
 			a.jobs[id].wanted[i] = o
 		}
 	}
+	maps.Copy(a.first, first)
 	return true, nil
 }
 
@@ -168,19 +203,28 @@ func (a *arena) openJob(tb testing.TB, j *job) {
 			d.Outputs[i], place = o, min(place, a.first[string(o.Encode())])
 		}
 	}
-	made := a.place(tb, d, a.requester, place)
+	made := a.submitAs(tb, d, a.requester, place)
 	for i, o := range j.wanted {
 		u := made[i]
-		if a.stateOf(o) != Open {
-			u = a.advance(tb, &w, u, o)
+		if state := a.stateOf(o); state != Open {
+			u = a.advance(tb, &w, u, o, state)
 		}
-		j.lots[i] = u
+		j.lots[i], a.lots[u.Ref], a.made[u.Ref] = u, u, true
 		a.settled(tb, u)
 	}
 }
 
+// read reads a lot of any job of the arena.
+func (a *arena) read(u chain.UTxO) (Lot, error) {
+	j := a.jobs[a.JobOf(u)]
+	if j == nil {
+		return a.Contracts.ReadLot(u, a.terms)
+	}
+	return a.Contracts.ReadLot(u, j.terms)
+}
+
 func (a *arena) stateOf(o chain.Output) State {
-	l, err := a.Contracts.ReadLot(chain.UTxO{Output: o}, a.contested)
+	l, err := a.read(chain.UTxO{Output: o})
 	if err != nil {
 		panic(err)
 	}
@@ -188,22 +232,30 @@ func (a *arena) stateOf(o chain.Output) State {
 }
 
 // advance takes an open lot to the state that an output has.
-func (a *arena) advance(tb testing.TB, w *world, u chain.UTxO, to chain.Output) chain.UTxO {
+func (a *arena) advance(tb testing.TB, w *world, u chain.UTxO, to chain.Output, state State) chain.UTxO {
 	tb.Helper()
-	l, err := a.Contracts.ReadLot(u, a.contested)
+	l, err := a.read(u)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f := Frame{From: a.now(tb), Until: w.commitEnd}
-	d := must(w.Commit(l, w.terms, [32]byte{9}, ClaimAt(w.terms, f.Until, w.clock), f))(tb)
-	d.Outputs[0] = to
 	i := slices.Index(a.addresses, l.Provider)
-	return a.place(tb, d, a.providers[i], a.first[string(to.Encode())])[0]
+	d := must(w.Commit(l, w.terms, [32]byte{9}, ClaimAt(w.terms, w.commitEnd, w.clock), Frame{From: a.now(tb), Until: w.commitEnd}))(tb)
+	first := a.first[string(to.Encode())]
+	if state == Committed {
+		d.Outputs[0] = to
+		return a.submitAs(tb, d, a.providers[i], first)[0]
+	}
+	if l, err = a.read(a.submitAs(tb, d, a.providers[i], first)[0]); err != nil {
+		tb.Fatal(err)
+	}
+	d = must(w.Dispute(l, w.terms, Deadline(w.terms, w.disputeEnd, w.clock), Frame{From: a.now(tb), Until: w.disputeEnd}))(tb)
+	d.Outputs[0] = to
+	return a.submitAs(tb, d, a.requester, first)[0]
 }
 
-// place submits a draft whose transaction's id begins with a byte, so that its outputs come to the scripts in the order
+// submitAs submits a draft whose transaction's id begins with a byte, so that its outputs come to the scripts in the order
 // in which they were made up, and gives its outputs.
-func (a *arena) place(tb testing.TB, d chain.Draft, payer chaintest.Actor, first byte) []chain.UTxO {
+func (a *arena) submitAs(tb testing.TB, d chain.Draft, payer chaintest.Actor, first byte) []chain.UTxO {
 	tb.Helper()
 	r := a.raw(tb, d, payer)
 	for r.Fee = chaintest.RawFee; ; r.Fee++ {
@@ -246,15 +298,19 @@ func (a *arena) raw(tb testing.TB, d chain.Draft, payer chaintest.Actor) chainte
 	return r
 }
 
-// real puts real outputs in the places of a draft's.
-func (a *arena) real(d chain.Draft) chain.Draft {
+// realise puts real outputs in the places of a draft's.
+func (a *arena) realise(d chain.Draft) chain.Draft {
 	d.Inputs = slices.Clone(d.Inputs)
 	count := map[string]int{}
 	for i, in := range d.Inputs {
+		if u, ok := a.lots[in.Ref]; ok {
+			d.Inputs[i].UTxO = u
+			continue
+		}
 		if a.made[in.Ref] {
 			continue
 		}
-		if l, err := a.Contracts.ReadLot(in.UTxO, a.contested); err == nil {
+		if l, err := a.read(in.UTxO); err == nil {
 			d.Inputs[i].UTxO = a.jobs[l.Job].lots[slices.Index(a.addresses, l.Provider)]
 			continue
 		}

@@ -52,63 +52,67 @@ func AttackOnNode(t *testing.T, n *node.Node, bank chaintest.Actor) {
 // attack tries one transition: everything that must be refused on the same outputs, of which the unbroken transaction
 // is accepted last; and what must pass, each on outputs of its own.
 func (f *field) attack(t *testing.T, r *report, kind string, as attacks) {
-	main := newArena(t, f, kind)
+	span := chain.Slot(longSpan)
+	if waits(kind) {
+		span = shortSpan
+	}
+	main := newArena(t, f, kind, span)
 	if _, err := main.want(as.draft(main.world, t)); err != nil {
 		t.Fatal(err)
 	}
 	type trial struct {
 		attack
-		*arena
+		*arena // nil: not prepared yet
 	}
 	var trials, own []trial
 	for _, at := range as.list {
-		if at.want == "" {
-			a := newArena(t, f, kind)
-			if possible(t, r, a, kind, as, at) {
-				own = append(own, trial{at, a})
-			}
-			continue
-		}
 		d := as.draft(main.world, t)
 		at.do(main.world, &d)
 		fits, err := main.want(d)
 		switch {
-		case err != nil:
+		case at.want != "" && err != nil:
 			r.impossible = append(r.impossible, row{kind: kind, name: at.name, want: at.want, why: err.Error()})
-		case fits:
+		case at.want != "" && fits:
 			trials = append(trials, trial{at, main})
 		default:
-			a := newArena(t, f, kind)
-			if possible(t, r, a, kind, as, at) {
-				own = append(own, trial{at, a})
-			}
+			own = append(own, trial{at, nil})
 		}
 	}
 	main.furnish(t)
-	for _, x := range own {
-		x.arena.furnish(t)
+	if waits(kind) { // all at once
+		for i := range own {
+			own[i].arena = f.alone(t, r, kind, as, own[i].attack)
+		}
 	}
-	for _, x := range append(trials, own...) {
-		f.reach(t, x.begins(kind))
+	for _, x := range trials {
 		f.try(t, r, kind, as, x.attack, x.arena)
 	}
-	f.reach(t, main.begins(kind))
 	for _, b := range breaches() {
 		f.breach(t, r, kind, as, b, main)
 	}
 	f.try(t, r, kind, as, attack{"the transaction that all of these break", "", func(*world, *chain.Draft) {}}, main)
+	for _, x := range own {
+		if !waits(kind) {
+			x.arena = f.alone(t, r, kind, as, x.attack)
+		}
+		if x.arena != nil {
+			f.try(t, r, kind, as, x.attack, x.arena)
+		}
+	}
 }
 
-// possible prepares an arena for one attempt alone.
-func possible(t *testing.T, r *report, a *arena, kind string, as attacks, at attack) bool {
+// alone prepares an arena for one attempt; nil: it cannot be on a chain.
+func (f *field) alone(t *testing.T, r *report, kind string, as attacks, at attack) *arena {
 	t.Helper()
+	a := newArena(t, f, kind, shortSpan)
 	d := as.draft(a.world, t)
 	at.do(a.world, &d)
 	if _, err := a.want(d); err != nil {
 		r.impossible = append(r.impossible, row{kind: kind, name: at.name, want: at.want, why: err.Error()})
-		return false
+		return nil
 	}
-	return true
+	a.furnish(t)
+	return a
 }
 
 // try submits one attempt.
@@ -116,11 +120,12 @@ func (f *field) try(t *testing.T, r *report, kind string, as attacks, at attack,
 	t.Helper()
 	d := as.draft(a.world, t)
 	at.do(a.world, &d)
+	f.reach(t, d.From)
 	x := row{section: "attack", kind: kind, name: at.name, want: at.want}
 	if at.want == "" {
 		x.section = "must pass"
 	}
-	tx, err := a.encode(a.raw(t, a.real(d), as.payer(a.world)))
+	tx, err := a.encode(a.raw(t, a.realise(d), as.payer(a.world)))
 	if err != nil {
 		x.why = err.Error()
 		r.add(t, x)

@@ -77,11 +77,13 @@ func (f *field) register(t *testing.T) {
 // breach submits the unbroken transaction with one thing changed beside its draft.
 func (f *field) breach(t *testing.T, r *report, kind string, as attacks, b breach, a *arena) {
 	t.Helper()
-	if kind == "terms" { // as open
+	if kind == "terms" || kind == "contested" { // as open
 		return
 	}
+	draft := as.draft(a.world, t)
+	f.reach(t, draft.From)
 	x := row{section: "ledger", kind: kind, name: b.name, want: b.want}
-	raw := a.raw(t, a.real(as.draft(a.world, t)), as.payer(a.world))
+	raw := a.raw(t, a.realise(draft), as.payer(a.world))
 	b.do(a, &raw)
 	var without []chain.KeyHash
 	if b.unsigned {

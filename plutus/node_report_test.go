@@ -21,7 +21,7 @@ import (
 // one in a transition is among the attacks.
 func (r *report) inert(t *testing.T, f *field) {
 	t.Helper()
-	a := newArena(t, f, "open")
+	a := newArena(t, f, "open", shortSpan)
 	dusty := a.fake(0xee, 0, Open, false)
 	dusty.Value = dusty.Value.With(chain.AssetID{Policy: ntx.Policy, Name: "other"}, 1)
 	bloated := a.fake(0xee, 0, Open, false)
@@ -44,7 +44,7 @@ func (r *report) inert(t *testing.T, f *field) {
 	} {
 		made := f.fund(t, x.u.Output)[0]
 		f.settled(t, made)
-		_, err := f.contracts.ReadLot(made, Terms{BondBps: bondBps})
+		_, err := f.contracts.ReadLot(made, a.terms)
 		got := row{section: "inert", kind: "-", name: x.name, passed: errors.Is(err, ErrLot)}
 		if err == nil {
 			got.why = "it is read as a lot"
@@ -76,7 +76,7 @@ func (r *report) distinct() int {
 	pairs := map[[2]string]bool{}
 	for _, x := range r.rows {
 		if x.refused != "" && x.passed && x.section != "witness" {
-			pairs[[2]string{strings.Replace(x.kind, "terms", "open", 1), x.refused}] = true
+			pairs[[2]string{strings.NewReplacer("terms", "open", "contested", "open").Replace(x.kind), x.refused}] = true
 		}
 	}
 	return len(pairs)

@@ -14,15 +14,15 @@ import (
 // settle takes the largest transactions of each transition to a node, built as the product builds them: a job of as
 // many lots as an opening holds is opened and paid, another is opened and refunded, and one provider claims of as many
 // jobs as a claim holds.
-func (f *field) settle(t *testing.T, opens, claims int) (done []cost) {
+func (f *field) settle(t *testing.T, opens, claims int) (done []expense) {
 	t.Helper()
 	for _, end := range []string{"settle", "refund"} {
 		c := f.crowd(t, opens, shortSpan)
 		parts := f.endow(t, c)
 		d := must(c.Open(c.terms, parts, c.seed(), c.frame(c.moments.open)))(t)
 		opened := f.product(t, c, d, c.requester)
-		done = append(done, cost{transition: "open", lots: opens})
-		lots := f.read(t, opened, opens)
+		done = append(done, expense{transition: "open", lots: opens})
+		lots := f.read(t, opened, opens, c.terms)
 		payer := c.requester
 		if end == "settle" {
 			d = must(c.Approve(lots, c.terms, c.frame(c.work)))(t)
@@ -31,13 +31,13 @@ func (f *field) settle(t *testing.T, opens, claims int) (done []cost) {
 			d, payer = must(c.Refund(lots, c.terms, c.frame(c.moments.refund)))(t), c.stranger
 		}
 		f.product(t, c, d, payer)
-		done = append(done, cost{transition: end, lots: opens})
+		done = append(done, expense{transition: end, lots: opens})
 	}
 	c := f.crowd(t, 1, claimSpan)
 	lots := f.committed(t, c, claims)
 	f.reach(t, c.moments.claim)
 	f.product(t, c, must(c.Claim(lots, c.frame(c.moments.claim)))(t), c.providers[0])
-	return append(done, cost{transition: "claim", lots: claims})
+	return append(done, expense{transition: "claim", lots: claims})
 }
 
 // claimSpan is how long, in slots, hundreds of openings and commitments may take.
@@ -47,10 +47,7 @@ const claimSpan = 1500
 func (f *field) crowd(t *testing.T, n int, span chain.Slot) *crowd {
 	t.Helper()
 	now := f.now(t)
-	m := moments{open: now, work: now, declineBy: now + span + 1, commitBy: now + span + 2, commitEnd: now + span, span: span, reviewMS: reviewMS}
-	m.refund = m.commitBy
-	m.claim = m.commitEnd + reviewMS/chain.Slot(f.clock.SlotToTime(2)-f.clock.SlotToTime(1))
-	c := &crowd{world: f.world(t, m), references: f.references, split: true}
+	c := &crowd{world: f.world(t, f.momentsFrom(now, span)), references: f.references, split: true}
 	c.gather(n)
 	f.signers = append(f.signers, c.providers...)
 	return c
@@ -80,12 +77,12 @@ func (f *field) product(t *testing.T, c *crowd, d chain.Draft, payer chaintest.A
 	return outputs
 }
 
-func (f *field) read(t *testing.T, us []chain.UTxO, n int) (lots []Lot) {
-	t.Helper()
+func (f *field) read(tb testing.TB, us []chain.UTxO, n int, t Terms) (lots []Lot) {
+	tb.Helper()
 	for _, u := range us[:n] {
-		l, err := f.contracts.ReadLot(u, Terms{BondBps: bondBps})
+		l, err := f.contracts.ReadLot(u, t)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		lots = append(lots, l)
 	}
@@ -115,10 +112,10 @@ func (f *field) committed(t *testing.T, c *crowd, n int) (lots []Lot) {
 		part.BondInput = made[n+i]
 		var opened, committed []chain.UTxO
 		opened, requester = f.chained(t, &w, must(w.Open(w.terms, []Part{part}, w.seedCoin, c.frame(w.moments.open)))(t), c.requester, requester)
-		l := f.read(t, opened, 1)[0]
+		l := f.read(t, opened, 1, w.terms)[0]
 		d := must(w.Commit(l, w.terms, [32]byte{9}, ClaimAt(w.terms, w.commitEnd, w.clock), Frame{From: w.work, Until: w.commitEnd, References: f.references}))(t)
 		committed, provider = f.chained(t, &w, d, p, provider)
-		lots = append(lots, f.read(t, committed, 1)...)
+		lots = append(lots, f.read(t, committed, 1, w.terms)...)
 		if i%20 == 19 || i == n-1 {
 			f.settled(t, committed[0])
 		}

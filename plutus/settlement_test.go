@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"text/tabwriter"
 
@@ -17,8 +18,8 @@ import (
 	"github.com/tallycompute/tally/testnet/measure"
 )
 
-// cost is one transaction of some lots. Amounts are lovelace, gained or lost by one party.
-type cost struct {
+// expense is one transaction of some lots. Amounts are lovelace, gained or lost by one party.
+type expense struct {
 	transition, addresses string
 	lots                  int
 	units                 chain.ExUnits
@@ -81,46 +82,73 @@ func (c *crowd) parts(n int) (ps []Part) {
 	return ps
 }
 
-// transitions are drafts of n lots, each with who submits it.
-func (c *crowd) transitions(t *testing.T) []struct {
+// sized is a draft of n lots, and who submits it.
+type sized struct {
 	name  string
 	payer chaintest.Actor
 	most  int // 0: as many as fit
 	draft func(n int) (chain.Draft, error)
-} {
+}
+
+func (c *crowd) transitions(t *testing.T) []sized {
 	lots := func(n int) (ls []Lot) {
 		for i := range n {
 			ls = append(ls, c.lot(t, byte(i), i, Open))
 		}
 		return ls
 	}
-	return []struct {
-		name  string
-		payer chaintest.Actor
-		most  int
-		draft func(n int) (chain.Draft, error)
-	}{
+	disputed := func() Lot { return c.disputedLot(t) }
+	one := func(f func() (chain.Draft, error)) func(int) (chain.Draft, error) {
+		return func(int) (chain.Draft, error) { return f() }
+	}
+	return []sized{
 		{"open", c.requester, 0, func(n int) (chain.Draft, error) {
 			return c.Open(c.terms, c.parts(n), c.seed(), c.frame(c.moments.open))
 		}},
-		{"commit", c.providers[0], 1, func(int) (chain.Draft, error) {
+		{"commit", c.providers[0], 1, one(func() (chain.Draft, error) {
 			f := c.frame(c.work)
 			return c.Commit(c.lot(t, 1, 0, Open), c.terms, [32]byte{9}, ClaimAt(c.terms, f.Until, c.clock), f)
-		}},
+		})},
 		{"settle", c.requester, 0, func(n int) (chain.Draft, error) { return c.Approve(lots(n), c.terms, c.frame(c.work)) }},
 		{"claim", c.providers[0], 0, func(n int) (chain.Draft, error) { return c.Claim(c.claims(t, n), c.frame(c.moments.claim)) }},
 		{"refund", c.stranger, 0, func(n int) (chain.Draft, error) { return c.Refund(lots(n), c.terms, c.frame(c.moments.refund)) }},
-		{"decline", c.providers[0], 1, func(int) (chain.Draft, error) {
+		{"decline", c.providers[0], 1, one(func() (chain.Draft, error) {
 			return c.Decline(c.lot(t, 1, 0, Open), c.terms, c.frame(c.moments.open))
-		}},
+		})},
+		{"redeem", c.providers[0], 0, func(n int) (chain.Draft, error) { return c.Redeem(c.earned(t, n), c.frame(c.work)) }},
+		{"close", c.requester, 1, one(func() (chain.Draft, error) {
+			return c.Close(disputed(), c.contested, price/2, c.frame(c.moments.verdict))
+		})},
+		{"dispute", c.requester, 1, one(func() (chain.Draft, error) {
+			f := c.frame(c.moments.dispute)
+			return c.Dispute(c.lotOf(t, 1, 0, Committed, c.contested), c.contested, Deadline(c.contested, f.Until, c.clock), f)
+		})},
+		{"verdict", c.stranger, 1, one(func() (chain.Draft, error) {
+			l := disputed()
+			return c.Verdict(l, c.contested, c.decided(l, award, slash, "attester0", "attester2"), c.frame(c.moments.verdict))
+		})},
+		{"concede", c.providers[0], 1, one(func() (chain.Draft, error) {
+			return c.Concede(disputed(), c.contested, true, c.frame(c.moments.verdict))
+		})},
+		{"lapse", c.stranger, 1, one(func() (chain.Draft, error) { return c.Lapse(disputed(), c.contested, c.frame(c.moments.lapse)) })},
 	}
+}
+
+// earned are vouchers for half the price of n open lots of the first provider, each of a job of its own.
+func (c *crowd) earned(t *testing.T, n int) (all []Earned) {
+	for i := range n {
+		terms := c.otherContested(byte(i))
+		l := c.lotOf(t, byte(i+1), 0, Open, terms)
+		all = append(all, Earned{l, terms, c.voucher(l.Job, price/2)})
+	}
+	return all
 }
 
 // errTooMany is a transition of more lots than one transaction holds.
 var errTooMany = errors.New("too many lots")
 
-// cost builds and checks a transaction, under mainnet's parameters.
-func (c *crowd) cost(t *testing.T, name string, n int, d chain.Draft, payer chaintest.Actor) (x cost, err error) {
+// expense builds and checks a transaction, under mainnet's parameters.
+func (c *crowd) expense(t *testing.T, name string, n int, d chain.Draft, payer chaintest.Actor) (x expense, err error) {
 	t.Helper()
 	tx, err := c.submit(d, payer)
 	if errors.Is(err, chain.ErrLedgerRule) {
@@ -133,7 +161,7 @@ func (c *crowd) cost(t *testing.T, name string, n int, d chain.Draft, payer chai
 	if err != nil {
 		t.Fatal(err)
 	}
-	x = cost{transition: name, addresses: "enterprise", lots: n, units: tx.Units(), bytes: len(tx.Bytes()), fee: body.Fee}
+	x = expense{transition: name, addresses: "enterprise", lots: n, units: tx.Units(), bytes: len(tx.Bytes()), fee: body.Fee}
 	if c.base {
 		x.addresses = "base"
 	}
@@ -157,16 +185,19 @@ func (c *crowd) cost(t *testing.T, name string, n int, d chain.Draft, payer chai
 	return x, nil
 }
 
-// costs measures a transition at the sizes of interest and at the largest that fits.
-func (c *crowd) costs(t *testing.T) (all []cost) {
+// costs measures transitions, all unless some are named, at the sizes of interest and at the largest that fits.
+func (c *crowd) costs(t *testing.T, only ...string) (all []expense) {
 	t.Helper()
 	for _, tr := range c.transitions(t) {
-		try := func(n int) (cost, error) {
+		if len(only) > 0 && !slices.Contains(only, tr.name) {
+			continue
+		}
+		try := func(n int) (expense, error) {
 			d, err := tr.draft(n)
 			if err != nil {
 				t.Fatal(tr.name, n, err)
 			}
-			return c.cost(t, tr.name, n, d, tr.payer)
+			return c.expense(t, tr.name, n, d, tr.payer)
 		}
 		for _, n := range []int{1, 10, 60, 100, 150} {
 			if tr.most > 0 && n > tr.most {
@@ -208,13 +239,13 @@ const (
 // SETTLEMENT_OUT names.
 func MeasureSettlement(t *testing.T, n *node.Node, bank chaintest.Actor) {
 	const enough = 220
-	var all []cost
+	var all []expense
 	for _, base := range []bool{false, true} {
 		all = append(all, newCrowd(t, enough, base, true).costs(t)...)
 	}
-	change := newCrowd(t, enough, false, false).costs(t)
+	change := newCrowd(t, enough, false, false).costs(t, "open")
 	table(all)
-	most := func(of []cost, transition, addresses string) (best cost) {
+	most := func(of []expense, transition, addresses string) (best expense) {
 		for _, x := range of {
 			if x.transition == transition && x.addresses == addresses && x.lots >= best.lots {
 				best = x
@@ -236,11 +267,12 @@ func MeasureSettlement(t *testing.T, n *node.Node, bank chaintest.Actor) {
 		suffix := map[string]string{"base": "/base"}[a]
 		rate(add("per_tx/settle"+suffix, float64(most(all, "settle", a).lots), "lots"), 36, subbit)
 		rate(add("per_tx/claim"+suffix, float64(most(all, "claim", a).lots), "lots"), 36, subbit)
+		rate(add("per_tx/voucher"+suffix, float64(most(all, "redeem", a).lots), "lots"), 36, subbit)
 		add("per_tx/open"+suffix, float64(most(all, "open", a).lots), "lots")
 		add("per_tx/refund"+suffix, float64(most(all, "refund", a).lots), "lots")
 	}
 	add("per_tx/open/change", float64(most(change, "open", "enterprise").lots), "lots")
-	for _, name := range []string{"settle", "claim", "open", "refund"} {
+	for _, name := range []string{"settle", "claim", "open", "refund", "redeem"} {
 		x := most(all, name, "enterprise")
 		add("fee_ada_each/"+name, float64(x.fee)/float64(x.lots)/1e6, "ADA")
 	}
@@ -270,7 +302,7 @@ func MeasureSettlement(t *testing.T, n *node.Node, bank chaintest.Actor) {
 		add(name+"requester", float64(x.requester)/1e6, "ADA")
 		add(name+"provider", float64(x.provider)/1e6, "ADA")
 	}
-	head := slices.DeleteFunc(slices.Clone(ms), func(m measure.Measure) bool { return len(m.Name) > 5 && m.Name[:6] == "costs/" })
+	head := slices.DeleteFunc(slices.Clone(ms), func(m measure.Measure) bool { return strings.HasPrefix(m.Name, "costs/") })
 	if err := measure.Table(os.Stdout, head); err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +314,7 @@ func MeasureSettlement(t *testing.T, n *node.Node, bank chaintest.Actor) {
 }
 
 // claimMem is the memory of a lone claim, and of one more among ten.
-func claimMem(all []cost) (first, next float64) {
+func claimMem(all []expense) (first, next float64) {
 	for _, x := range all {
 		switch {
 		case x.transition != "claim" || x.addresses != "enterprise":
@@ -295,7 +327,7 @@ func claimMem(all []cost) (first, next float64) {
 	return first, next
 }
 
-func table(all []cost) {
+func table(all []expense) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "TRANSITION\tADDRESSES\tLOTS\tMEM\tCPU\tBYTES\tFEE ADA\tEACH\tREQUESTER ADA\tA PROVIDER ADA\tSUBMITTER ADA\t")
 	for _, x := range all {

@@ -3,6 +3,7 @@
 package plutus
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,6 +18,16 @@ import (
 	"github.com/tallycompute/tally/chain/chaintest"
 )
 
+// equivalent are mutants that no transaction can tell from the contracts, and why.
+func equivalent() map[string]string {
+	const below = "what attesters sign has no form for a number below 0, and a concession is of 0 or of the price"
+	return map[string]string{
+		"lots.ak tx.mint: taken out":                    "the ledger runs the policy only where it mints, and no other policy mints",
+		"award.ak award.amount: without the first part": below,
+		"award.ak award.slash: without the first part":  below,
+	}
+}
+
 // TestSourceMutants takes every check of the contracts out in turn, compiles what is left, and runs every case: some
 // case must come out otherwise. A survivor is a check that no test needs.
 func TestSourceMutants(t *testing.T) {
@@ -28,7 +39,7 @@ func TestSourceMutants(t *testing.T) {
 	if err := os.CopyFS(dir, os.DirFS("contracts")); err != nil {
 		t.Fatal(err)
 	}
-	if got := verdict(t, compile(t, compiler, dir)); got != "" {
+	if got := redCase(t, compile(t, compiler, dir), ""); got != "" {
 		t.Fatalf("the contracts as they are: %s", got)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*", "*.ak"))
@@ -58,11 +69,14 @@ func TestSourceMutants(t *testing.T) {
 				t.Errorf("%s: does not compile", m)
 				continue
 			}
-			red := verdict(t, blueprint)
+			first, _, _ := strings.Cut(m.label, ".")
+			red := redCase(t, blueprint, first)
 			what, _, _ := strings.Cut(red, ": ")
 			counts[what]++
 			fmt.Printf("%s ← %s\n", m, red)
-			if red == "" {
+			if why, ok := equivalent()[m.name()]; ok && red == "" {
+				kept = append(kept, m.name()+": "+why)
+			} else if red == "" {
 				survivors = append(survivors, m.String())
 			}
 		}
@@ -76,7 +90,7 @@ func TestSourceMutants(t *testing.T) {
 		total += counts[what]
 	}
 	for _, k := range kept {
-		fmt.Println("not to be taken out, what it names is used:", k)
+		fmt.Println("kept:", k)
 	}
 	if len(survivors) > 0 {
 		t.Errorf("survivors:\n%s", strings.Join(survivors, "\n"))
@@ -106,27 +120,21 @@ func compile(t *testing.T, compiler, dir string) []byte {
 	return b
 }
 
-// verdict runs all cases and says which is the first to come out otherwise than it should; "": none.
-func verdict(t *testing.T, blueprint []byte) string {
+// redCase runs all cases, those of one transition first, and says which comes out otherwise than it should; "": none.
+func redCase(t *testing.T, blueprint []byte, first string) string {
 	t.Helper()
 	w := newWorld(t, blueprint)
-	for _, c := range passing() {
-		if _, err := w.submit(c.draft(w, t), c.payer(w)); err != nil {
-			return "a valid transaction is refused: " + c.name
-		}
-	}
-	other := ""
 	all := everything()
-	for _, kind := range slices.Sorted(maps.Keys(all)) {
+	order := slices.Sorted(maps.Keys(all))
+	slices.SortStableFunc(order, func(a, b string) int { return cmp.Compare(btoi(b == first), btoi(a == first)) })
+	for _, kind := range order {
 		as := all[kind]
 		for _, at := range as.list {
 			d := as.draft(w, t)
 			at.do(w, &d)
 			_, err := w.submit(d, as.payer(w))
-			if red := judged(at.want, err); strings.HasPrefix(red, accepted) {
+			if red := judged(at.want, err); red != "" {
 				return red + ": " + kind + "/" + at.name
-			} else if red != "" && other == "" {
-				other = red + ": " + kind + "/" + at.name
 			}
 		}
 		for _, b := range besides() {
@@ -137,17 +145,25 @@ func verdict(t *testing.T, blueprint []byte) string {
 				t.Fatal(err)
 			}
 			_, err = chain.Evaluate(tx, tx.Resolved(), w.ledger, w.clock)
-			if red := judged(b.want, err); strings.HasPrefix(red, accepted) {
+			if red := judged(b.want, err); red != "" {
 				return red + ": " + kind + "/" + b.name
-			} else if red != "" && other == "" {
-				other = red + ": " + kind + "/" + b.name
 			}
 		}
 	}
-	return other
+	for _, c := range passing() {
+		if _, err := w.submit(c.draft(w, t), c.payer(w)); err != nil {
+			return "a valid transaction is refused: " + c.name
+		}
+	}
+	return ""
 }
 
-const accepted = "an attack is accepted"
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
 
 // judged compares what the traced build says with what it should.
 func judged(want string, err error) string {
@@ -158,7 +174,7 @@ func judged(want string, err error) string {
 	case want == "" || want == "redeemer":
 		return ""
 	case err == nil:
-		return accepted
+		return "an attack is accepted"
 	case errors.As(err, &se) && (len(se.Logs) == 0 || se.Logs[len(se.Logs)-1] != want):
 		return "another check refuses it"
 	}

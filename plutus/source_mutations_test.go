@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// mutation is a contract's source with one check taken out, weakened or turned round.
+// mutation is a contract's source with one check taken out or weakened.
 type mutation struct {
 	file, label string // the label traced before it, or the function it stands in
 	line        int
@@ -19,6 +19,9 @@ type mutation struct {
 func (m mutation) String() string {
 	return fmt.Sprintf("%s:%d %s: %s", m.file, m.line, m.label, m.what)
 }
+
+// name is the mutation, whatever its line.
+func (m mutation) name() string { return fmt.Sprintf("%s %s: %s", m.file, m.label, m.what) }
 
 var (
 	traceLine = regexp.MustCompile(`^\s*trace @"([^"]+)"$`)
@@ -56,18 +59,26 @@ func mutations(file, source string) (ms []mutation, kept []string) {
 				if weak, ok := longer(pattern); ok {
 					add(i, n, "longer lists match", "expect "+weak+" = "+value)
 				} else {
-					kept = append(kept, fmt.Sprintf("%s:%d %s: %s", file, i+1, label, strings.Join(strings.Fields(pattern), " ")))
+					kept = append(kept, fmt.Sprintf("%s:%d %s: what it names is used: %s", file, i+1, label, strings.Join(strings.Fields(pattern), " ")))
 				}
 				continue
 			}
 			add(i, n, "taken out", "")
-			add(i, n, "turned round", "expect !("+text+")")
+			if left, right, ok := strings.Cut(text, " && "); ok && n == 1 {
+				add(i, n, "without the second part", "expect "+left)
+				add(i, n, "without the first part", "expect "+right)
+			}
 		case line == "and {":
 			for j := i + 1; j < i+n-1; {
 				k := extent(lines, j)
 				add(j, k, fmt.Sprintf("without part %d", j-i), "True,")
 				j += k
 			}
+		case strings.Contains(line, " -> ") && strings.Contains(line, " && "):
+			before, both, _ := strings.Cut(lines[i], " -> ")
+			left, right, _ := strings.Cut(both, " && ")
+			add(i, 1, "without the second part", before+" -> "+left)
+			add(i, 1, "without the first part", before+" -> "+right)
 		case after && !strings.HasPrefix(line, "let ") && !strings.HasPrefix(line, "when ") && !strings.HasPrefix(line, "}"):
 			add(i, n, "always true", "True")
 		}

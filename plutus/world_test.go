@@ -24,7 +24,8 @@ type world struct {
 	job                 JobID
 	contested           Terms // of a job like it, with vouchers and disputes
 	seedCoin            chain.UTxO
-	other               func(n byte) Terms // nil: terms with another rest
+	other               func(n byte) Terms          // nil: terms with another rest
+	real                func(chain.UTxO) chain.UTxO // the output of these contents on a chain; nil: as it is
 }
 
 // moments are the slots in which things happen: a transition is tried from its own slot on, for span slots.
@@ -175,11 +176,20 @@ func (w *world) lotOf(tb testing.TB, n byte, i int, s State, t Terms) Lot {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	got, err := w.ReadLot(chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID{n}, Index: uint32(n)}, Output: o}, t)
+	got, err := w.ReadLot(w.place(n, o), t)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return got
+}
+
+// place is where an output is: made by a transaction that n tells apart, or on a chain.
+func (w *world) place(n byte, o chain.Output) chain.UTxO {
+	u := chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID{n}, Index: uint32(n)}, Output: o}
+	if w.real != nil {
+		return w.real(u)
+	}
+	return u
 }
 
 // otherJob is the terms of another job of the same requester's.

@@ -60,14 +60,16 @@ func (r Raw) Bytes(p chain.Params, n chain.Network) ([]byte, error) {
 	redeemers, scripts := r.calls(p)
 	witnesses := map[uint64]any{}
 	if len(redeemers) > 0 {
-		if witnesses[5], err = raw(enc, redeemers); err != nil {
-			return nil, err
-		}
-		views, err := raw(enc, map[uint64]any{2: p.CostModelV3})
+		encoded, err := encodeRedeemers(enc, redeemers)
 		if err != nil {
 			return nil, err
 		}
-		h := blake2b.Sum256(slices.Concat(witnesses[5].(cbor.RawMessage), views))
+		views, err := enc.Marshal(map[uint64]any{2: p.CostModelV3})
+		if err != nil {
+			return nil, err
+		}
+		h := blake2b.Sum256(slices.Concat(encoded, views))
+		witnesses[5] = cbor.RawMessage(encoded)
 		body[11], body[13] = h[:], refSet(r.Collateral)
 	}
 	if len(scripts) > 0 {
@@ -86,9 +88,25 @@ func (r Raw) Bytes(p chain.Params, n chain.Network) ([]byte, error) {
 	return enc.Marshal([]any{body, witnesses, true, nil})
 }
 
-func raw(enc cbor.EncMode, v any) (cbor.RawMessage, error) {
-	b, err := enc.Marshal(v)
-	return b, err
+// encodeRedeemers writes them in the ledger's order: by purpose, then by index.
+func encodeRedeemers(enc cbor.EncMode, rs []redeemer) ([]byte, error) {
+	b := []byte{0xb9, byte(len(rs) >> 8), byte(len(rs))} // a map
+	switch {
+	case len(rs) < 24:
+		b = []byte{0xa0 | byte(len(rs))}
+	case len(rs) < 256:
+		b = []byte{0xb8, byte(len(rs))}
+	}
+	for _, r := range rs {
+		for _, part := range []any{r.key, []any{cbor.RawMessage(r.data), r.units}} {
+			p, err := enc.Marshal(part)
+			if err != nil {
+				return nil, err
+			}
+			b = append(b, p...)
+		}
+	}
+	return b, nil
 }
 
 func (r Raw) spent() (us []chain.UTxO) {
@@ -148,33 +166,34 @@ func (r Raw) minted() map[cbor.ByteString]map[cbor.ByteString]int64 {
 	return all
 }
 
-// calls are the redeemers, and the scripts they need that are not among the references.
-func (r Raw) calls(p chain.Params) (redeemers map[[2]uint64]any, scripts [][]byte) {
+// redeemer is what a script is called with.
+type redeemer struct {
+	key   [2]uint64 // purpose and index
+	data  []byte
+	units [2]uint64
+}
+
+// calls are the redeemers in the ledger's order, and the scripts they need that are not among the references.
+func (r Raw) calls(p chain.Params) (redeemers []redeemer, scripts [][]byte) {
 	needed := map[chain.ScriptHash]bool{}
-	type call struct {
-		key  [2]uint64
-		data []byte
-	}
-	var calls []call
 	refs := r.spent()
 	slices.SortFunc(refs, func(a, b chain.UTxO) int { return a.Ref.Compare(b.Ref) })
-	for _, in := range r.Inputs {
-		if h, ok := in.Address.Script(); ok && in.Redeemer != nil {
-			at := slices.IndexFunc(refs, func(u chain.UTxO) bool { return u.Ref == in.Ref })
-			calls = append(calls, call{[2]uint64{uint64(chain.PurposeSpend), uint64(at)}, in.Redeemer})
+	for i, u := range refs {
+		at := slices.IndexFunc(r.Inputs, func(in chain.Input) bool { return in.Ref == u.Ref && in.Redeemer != nil })
+		if h, ok := u.Address.Script(); ok && at >= 0 {
+			redeemers = append(redeemers, redeemer{key: [2]uint64{uint64(chain.PurposeSpend), uint64(i)}, data: r.Inputs[at].Redeemer})
 			needed[h] = true
 		}
 	}
 	policies := slices.SortedFunc(slices.Values(r.Mint), func(a, b chain.Mint) int { return bytes.Compare(a.Policy[:], b.Policy[:]) })
 	for i, m := range policies {
 		if needed[m.Policy] = true; m.Redeemer != nil {
-			calls = append(calls, call{[2]uint64{uint64(chain.PurposeMint), uint64(i)}, m.Redeemer})
+			redeemers = append(redeemers, redeemer{key: [2]uint64{uint64(chain.PurposeMint), uint64(i)}, data: m.Redeemer})
 		}
 	}
-	redeemers = map[[2]uint64]any{}
-	for _, c := range calls {
-		n := uint64(len(calls))
-		redeemers[c.key] = []any{cbor.RawMessage(c.data), []uint64{p.MaxTxUnits.Mem / n, p.MaxTxUnits.Steps / n}}
+	for i := range redeemers {
+		n := uint64(len(redeemers))
+		redeemers[i].units = [2]uint64{p.MaxTxUnits.Mem / n, p.MaxTxUnits.Steps / n}
 	}
 	for _, u := range slices.Concat(r.References, refs) {
 		if u.Script != nil {
