@@ -75,15 +75,15 @@ const (
 	consolidateMost = 60 // outputs at most: they fit a transaction
 )
 
-// ConsolidationDraft is a payment of the wallet to itself that joins small outputs of an asset into one; false if free
-// holds too few of them. Every settlement pays in an output of its own, with little more lovelace than the ledger's
+// ConsolidationDraft is a payment of the wallet to itself that joins small outputs of an asset into one, or, with the
+// zero AssetID, of ADA alone; false if free holds too few of them. Every settlement pays in an output of its own, with little more lovelace than the ledger's
 // minimum: too little to pay for much. Outputs with other assets stay apart, since a stranger can send so many of
 // those that no output could hold them together.
 func (w *Wallet) ConsolidationDraft(free []chain.UTxO, asset chain.AssetID, from, until chain.Slot) (chain.Draft, bool) {
 	d := chain.Draft{From: from, Until: until}
 	for _, u := range free {
-		small := u.Value.Coin < CollateralLovelace && u.Value.Of(asset) > 0 && len(u.Value.Assets) == 1
-		if small && u.Address == w.address && u.Datum == nil && u.Script == nil && len(d.Inputs) < consolidateMost {
+		alike := len(u.Value.Assets) == 1 && u.Value.Of(asset) > 0 || len(u.Value.Assets) == 0 && asset == chain.AssetID{}
+		if alike && u.Value.Coin < CollateralLovelace && u.Address == w.address && u.Datum == nil && u.Script == nil && len(d.Inputs) < consolidateMost {
 			d.Inputs = append(d.Inputs, chain.Input{UTxO: u})
 		}
 	}

@@ -147,6 +147,25 @@ func TestCoins(t *testing.T) {
 	}
 }
 
+func TestConsolidationOfADA(t *testing.T) {
+	w := testWallet(t)
+	free := []chain.UTxO{coin(w, 90, chain.Coins(CollateralLovelace)), coin(w, 91, chain.Coins(1_500_000).With(chain.AssetID{Name: "ntx"}, 1))}
+	for i := range uint32(7) {
+		free = append(free, coin(w, i, chain.Coins(1_000_000)))
+	}
+	d, worth := w.ConsolidationDraft(free, chain.AssetID{}, 3, 9)
+	if !worth || len(d.Inputs) != 7 {
+		t.Fatalf("%d are joined: %v", len(d.Inputs), worth)
+	}
+	tx, err := chain.Balance(d, nil, w.Address(), nil, chaintest.Params(), chaintest.Clock(), w.Network())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := tx.Inspect(); err != nil || len(b.Outputs) != 1 || b.Outputs[0].Value.Coin+b.Fee != 7_000_000 {
+		t.Errorf("%+v %v", b, err)
+	}
+}
+
 func TestConsolidation(t *testing.T) {
 	w := testWallet(t)
 	ntx, junk := chain.AssetID{Name: "ntx"}, chain.AssetID{Name: "junk"}

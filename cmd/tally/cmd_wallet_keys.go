@@ -254,8 +254,11 @@ func (a *app) exportKeys(dir string, public, yes bool) error {
 	}
 	if public {
 		maps.DeleteFunc(files, func(name string, _ chain.TextEnvelope) bool { return filepath.Ext(name) == ".skey" })
-	} else if err := a.reveals(yes, "these files"); err != nil {
-		return err
+	}
+	if _, secret := files["payment.skey"]; secret {
+		if err := a.reveals(yes, "these files"); err != nil {
+			return err
+		}
 	}
 	var written []string
 	for _, name := range slices.Sorted(maps.Keys(files)) {

@@ -103,7 +103,11 @@ func (a *app) walletSend(ctx context.Context, p sending) (err error) {
 			for _, u := range append(collateral, coins...) {
 				d.Inputs = append(d.Inputs, chain.Input{UTxO: u})
 			}
-			return chain.Balance(d, nil, to, nil, c.params, c.clock, c.net.Chain())
+			tx, err := chain.Balance(d, nil, to, nil, c.params, c.clock, c.net.Chain())
+			if rule := (*chain.RuleError)(nil); errors.As(err, &rule) && rule.Rule == "MaxTxSizeUTxO" {
+				err = fmt.Errorf("all %d outputs at once: %w: %w", len(d.Inputs), chain.ErrFragmented, err)
+			}
+			return tx, err
 		}
 		tx, err := c.balance(d, coins, collateral)
 		if errors.Is(err, chain.ErrInsufficient) && len(collateral) > 0 {
@@ -318,8 +322,10 @@ func (a *app) walletTidy(ctx context.Context, p sending) (err error) {
 	if !needed && len(collateral) == 0 {
 		return fail(exitFunds, chain.ErrCollateral, "no output of this wallet is large enough to take five ADA of: send it ten ADA")
 	}
-	if !needed {
-		d, needed = c.wallet.ConsolidationDraft(coins, c.net.Contracts.NTX, c.tip.Slot, until)
+	for _, asset := range []chain.AssetID{c.net.Contracts.NTX, {}} {
+		if !needed {
+			d, needed = c.wallet.ConsolidationDraft(coins, asset, c.tip.Slot, until)
+		}
 	}
 	if !needed {
 		a.note("Nothing to do: there is collateral, and too few small outputs to be worth a fee.")
