@@ -82,7 +82,10 @@ func disputeAttacks() attacks {
 	return attacks{(*world).dispute, func(w *world) chaintest.Actor { return w.requester }, []attack{
 		{"nobody's signature", "dispute.signer", nobodySigns},
 		{"the provider's signature", "dispute.signer", func(w *world, d *chain.Draft) { d.Signers = []chain.KeyHash{w.providers[0].Hash} }},
-		{"a slot too late", "dispute.time", func(w *world, d *chain.Draft) { w.ends(d, w.moments.claim+1) }},
+		{"a slot too late", "dispute.time", func(w *world, d *chain.Draft) {
+			w.ends(d, w.moments.claim+1)
+			redispute(func(*Lot) {})(w, d)
+		}},
 		{"at the last moment, with its own deadline", "", func(w *world, d *chain.Draft) {
 			w.ends(d, w.moments.claim)
 			redispute(func(*Lot) {})(w, d)
@@ -111,6 +114,10 @@ func disputeAttacks() attacks {
 			d.Inputs[0].UTxO = w.lotIn(1, 0, Open, w.contested)
 			w.give(d, w.Token(w.contestedJob(), Committed))
 		}},
+		{"another job's lot and this job's token from elsewhere", "dispute.token", func(w *world, d *chain.Draft) {
+			d.Inputs[0].UTxO = w.lotIn(1, 0, Committed, w.otherContested(1))
+			w.give(d, w.Token(w.contestedJob(), Committed))
+		}},
 		{"a lot disputed before", "dispute.token", func(w *world, d *chain.Draft) {
 			d.Inputs[0].UTxO = w.lotIn(1, 0, Disputed, w.contested)
 			w.give(d, w.Token(w.contestedJob(), Committed))
@@ -124,6 +131,7 @@ func disputeAttacks() attacks {
 			act(Action{Kind: KindDispute, Terms: w.terms})(w, d)
 			d.Mint[0].Assets = map[string]int64{w.Token(w.job, Committed).Name: -1, w.Token(w.job, Disputed).Name: 1}
 			d.Outputs[0].Value = chain.Coins(2*ada).With(ntx, price+bond).With(w.Token(w.job, Disputed), 1)
+			redispute(func(l *Lot) { l.Deadline = w.at(d.Until) })(w, d) // no window, no dispute bond: what such terms would say
 		}},
 		{"other terms", "dispute.mint", func(w *world, d *chain.Draft) { act(Action{Kind: KindDispute, Terms: w.otherContested(7)})(w, d) }},
 		{"two lots", "items.one", func(w *world, d *chain.Draft) {
@@ -163,6 +171,12 @@ func ending(kind, pays string) []attack {
 		}},
 		{"another job's disputed lot, and this one's token from elsewhere", kind + ".token", func(w *world, d *chain.Draft) {
 			d.Inputs[0].UTxO = w.lotIn(1, 0, Disputed, w.otherContested(1))
+			w.give(d, w.Token(w.contestedJob(), Disputed))
+		}},
+		{"another job's lot and this job's token from elsewhere", kind + ".token", func(w *world, d *chain.Draft) {
+			u := w.lotIn(1, 0, Disputed, w.otherContested(1))
+			u.Ref = d.Inputs[0].Ref // what attesters signed for
+			d.Inputs[0].UTxO = u
 			w.give(d, w.Token(w.contestedJob(), Disputed))
 		}},
 		{"two lots", "items.one", func(w *world, d *chain.Draft) { w.spend(d, w.lotIn(2, 0, Disputed, w.otherContested(1)), w.StubScript) }},
@@ -207,18 +221,22 @@ func signs(award, slash uint64, names ...string) func(*world, *chain.Draft) {
 func settles(award, slash int64) func(*world, *chain.Draft) {
 	return func(w *world, d *chain.Draft) {
 		signs(uint64(award), uint64(slash), attesterNames...)(w, d)
-		theirs := uint64(price - award + disputeBond)
-		if award == price {
-			theirs -= disputeCost
-		}
-		address := chain.ScriptAddress(w.Network, w.Params.Sink)
-		d.Outputs = []chain.Output{
-			w.payout(w.requester.Address, ada, theirs), w.payout(w.addresses[0], ada, price+bond+disputeBond-theirs-disputeCost-uint64(slash)),
-			w.payout(chain.Enterprise(w.Network, w.contested.Disputes.Payee), 0, disputeCost),
-		}
-		if slash > 0 {
-			d.Outputs = append(d.Outputs, w.payout(address, 0, uint64(slash)))
-		}
+		w.awards(d, award, slash)
+	}
+}
+
+// awards pays what an award makes of the contested lot, whatever it is.
+func (w *world) awards(d *chain.Draft, award, slash int64) {
+	theirs := uint64(price - award + disputeBond)
+	if award == price {
+		theirs -= disputeCost
+	}
+	d.Outputs = []chain.Output{
+		w.payout(w.requester.Address, ada, theirs), w.payout(w.addresses[0], ada, price+bond+disputeBond-theirs-disputeCost-uint64(slash)),
+		w.payout(chain.Enterprise(w.Network, w.contested.Disputes.Payee), 0, disputeCost),
+	}
+	if slash > 0 {
+		d.Outputs = append(d.Outputs, w.payout(chain.ScriptAddress(w.Network, w.Params.Sink), 0, uint64(slash)))
 	}
 }
 
@@ -290,25 +308,26 @@ func verdictAttacks() attacks {
 }
 
 func concedeAttacks() attacks {
-	says := func(award int64) func(*world, *chain.Draft) {
+	says := func(award int64, who func(*world) chain.KeyHash) func(*world, *chain.Draft) {
 		return func(w *world, d *chain.Draft) {
 			act(Action{Kind: KindConcede, Terms: w.contested, AwardUNTX: uint64(award)})(w, d)
+			d.Signers = []chain.KeyHash{who(w)}
+			w.awards(d, max(award, 0), 0)
 		}
 	}
+	provider := func(w *world) chain.KeyHash { return w.providers[0].Hash }
+	requester := func(w *world) chain.KeyHash { return w.requester.Hash }
 	return attacks{(*world).concede, func(w *world) chaintest.Actor { return w.providers[0] }, append(ending("concede", "award"),
-		attack{"by the requester", "", func(w *world, d *chain.Draft) {
-			says(price)(w, d)
-			d.Signers = []chain.KeyHash{w.requester.Hash}
-			d.Outputs[0], d.Outputs[1] = w.payout(w.requester.Address, ada, disputeBond-disputeCost), w.payout(w.addresses[0], ada, price+bond)
-		}},
+		attack{"by the requester", "", says(price, requester)},
 		attack{"nobody's signature", "concede.signer", nobodySigns},
-		attack{"the provider's part conceded by the requester", "concede.signer", func(w *world, d *chain.Draft) { d.Signers = []chain.KeyHash{w.requester.Hash} }},
-		attack{"the requester's part conceded by the provider", "concede.signer", says(price)},
-		attack{"a part of the price", "concede.amount", says(1)},
-		attack{"more than the price", "concede.amount", says(price + 1)},
-		attack{"less than nothing", "concede.amount", says(-1)},
+		attack{"the provider's part conceded by the requester", "concede.signer", says(0, requester)},
+		attack{"the requester's part conceded by the provider", "concede.signer", says(price, provider)},
+		attack{"a part of the price, by the requester", "concede.amount", says(1, requester)},
+		attack{"a part of the price, by the provider", "concede.amount", says(price-1, provider)},
+		attack{"more than the price", "concede.amount", says(price+1, requester)},
+		attack{"less than nothing", "concede.amount", says(-1, requester)},
 		attack{"without the cost", "award.cost", output(2, more(-1))},
-		attack{"long after the deadline", "", func(w *world, d *chain.Draft) { d.From, d.Until = w.moments.lapse+50, w.moments.lapse+500 }},
+		attack{"after the deadline", "", func(w *world, d *chain.Draft) { d.From, d.Until = w.moments.lapse+50, w.moments.lapse+500 }},
 	)}
 }
 
