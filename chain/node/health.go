@@ -129,8 +129,10 @@ func (h Health) compare(now Health) (told []notice) {
 		return nil
 	}
 	if now.Height < h.Height {
-		told = append(told, notice{slog.LevelWarn, "the node's chain is shorter than it was: it rolled back, or syncs anew",
-			[]any{"height", now.Height, "was", h.Height}})
+		told = append(told, notice{
+			slog.LevelWarn, "the node's chain is shorter than it was: it rolled back, or syncs anew",
+			[]any{"height", now.Height, "was", h.Height},
+		})
 	}
 	if now.Era != h.Era || now.Params.ProtocolMajor != h.Params.ProtocolMajor {
 		told = append(told, notice{slog.LevelWarn, "hard fork", []any{"era", now.Era, "protocol", now.Protocol(), "was", h.Protocol()}})

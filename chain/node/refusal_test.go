@@ -39,14 +39,16 @@ func TestRefusal(t *testing.T) {
 		},
 		"several": {
 			conwayReason(utxo(6, 1, 2), utxo(1, []any{[]any{tx, 0}}), utxo(5, 3, 4)),
-			[]string{"ValueNotConservedUTxO", "BadInputsUTxO", "FeeTooSmallUTxO"}, "",
+			[]string{"ValueNotConservedUTxO", "BadInputsUTxO", "FeeTooSmallUTxO"},
+			"",
 		},
 		"all spent": {
 			conwayReason([]any{7, "All inputs are spent. Transaction has probably already been included"}), []string{"BadInputsUTxO"}, "included",
 		},
 		"devnet": {
 			conwayReason([]any{7, "the ledger refuses it: BadInputsUTxO, ValueNotConservedUTxO: utxo not found: FeeTooSmallUTxO: x"}),
-			[]string{"BadInputsUTxO", "ValueNotConservedUTxO"}, "utxo not found",
+			[]string{"BadInputsUTxO", "ValueNotConservedUTxO"},
+			"utxo not found",
 		},
 		"other era":       {[]any{[]any{5, "Babbage"}, []any{6, "Conway"}}, []string{"EraMismatch"}, "Babbage"},
 		"text":            {"mempool full", nil, "mempool full"},
@@ -76,7 +78,8 @@ func TestRefusal(t *testing.T) {
 func FuzzRefusal(f *testing.F) {
 	for _, x := range []any{
 		conwayReason(utxo(1, []any{})), conwayReason([]any{7, "the ledger refuses it: BadInputsUTxO: x"}), "text", 7,
-		[]any{[]any{5, "Babbage"}, []any{6, "Conway"}}, conwayReason(utxo(0, []any{0, true, []any{0, "failed"}})),
+		[]any{[]any{5, "Babbage"}, []any{6, "Conway"}},
+		conwayReason(utxo(0, []any{0, true, []any{0, "failed"}})),
 	} {
 		b, err := cbor.Marshal(x)
 		if err != nil {
