@@ -1,7 +1,13 @@
 package testnet
 
 // FaucetScript is the policy of a faucet's NTX.
-func FaucetScript(f *Faucet) []byte { return f.script }
+func FaucetScript(f *Faucet) []byte {
+	_, script, err := TestNTX(f.wallet.PaymentKey())
+	if err != nil {
+		panic(err)
+	}
+	return script
+}
 
 // ShareOf is what one shard cost each side.
 var ShareOf = shareOf

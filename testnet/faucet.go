@@ -28,7 +28,6 @@ const (
 // fresh and never stored.
 type Faucet struct {
 	wallet *wallet.Wallet
-	script []byte
 	ntx    chain.AssetID
 }
 
@@ -42,11 +41,11 @@ func NewFaucet(n chain.Network) (*Faucet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("faucet's key: %w: %w", ErrFaucet, err)
 	}
-	script, err := faucetScript(w.PaymentKey())
+	ntx, _, err := TestNTX(w.PaymentKey())
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFaucet, err)
+		return nil, err
 	}
-	return &Faucet{wallet: w, script: script, ntx: chain.AssetID{Policy: chain.HashScript(script), Name: "tNTX"}}, nil
+	return &Faucet{wallet: w, ntx: ntx}, nil
 }
 
 // Address is the faucet's own.
@@ -69,12 +68,9 @@ func (f *Faucet) Fund(ctx context.Context, n *node.Node, c *plutus.Contracts, gi
 	if err := f.pay(ctx, n, apart); err != nil {
 		return fmt.Errorf("collateral: %w", err)
 	}
-	d := chain.Draft{
-		Mint: []chain.Mint{{
-			Policy: f.ntx.Policy, Assets: map[string]int64{f.ntx.Name: int64(faucetNTX)}, Redeemer: []byte{0xd8, 0x79, 0x80},
-		}},
-		Signers: []chain.KeyHash{f.wallet.PaymentKey()},
-		Scripts: [][]byte{f.script},
+	d, err := MintTestNTX(f.wallet.PaymentKey(), int64(faucetNTX), 0, 0) // pay sets the bounds
+	if err != nil {
+		return err
 	}
 	for _, g := range gifts {
 		for _, v := range g.Values {
