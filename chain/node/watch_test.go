@@ -179,3 +179,46 @@ func TestWatchBlocks(t *testing.T) {
 		t.Errorf("%+v", h)
 	}
 }
+
+// TestWatchFork: a chain that is followed and cut is reported, with both ends of the cut.
+func TestWatchFork(t *testing.T) {
+	n := dial(t, node.Config{})
+	log := new(lines)
+	w := &node.Watcher{Node: n, Every: 10 * time.Millisecond, Log: slog.New(slog.NewTextHandler(log, nil))}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	watched := make(chan error, 1)
+	go func() { watched <- w.Run(ctx) }()
+	tip, err := n.Tip(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks, joined := 0, false
+	err = n.Follow(ctx, []chain.Point{tip}, handler{
+		forward: func(chain.Block) error {
+			if blocks++; blocks == 5 {
+				_, err := live.Producers[0].Rollback(ctx, 3)
+				return err
+			}
+			return nil
+		},
+		backward: func(chain.Point) error {
+			if joined {
+				return errEnough
+			}
+			joined = true
+			return nil
+		},
+	})
+	if !errors.Is(err, errEnough) {
+		t.Fatal(err)
+	}
+	for give := time.Now().Add(30 * time.Second); !strings.Contains(log.String(), "the node switched to another fork"); {
+		if time.Now().After(give) {
+			t.Fatalf("no word of it:\n%s", log)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	cancel()
+	<-watched
+}
