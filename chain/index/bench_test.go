@@ -39,6 +39,7 @@ func TestBench(t *testing.T) {
 	}
 	var ms []measure.Measure
 	ms = append(ms, benchIndex(t, blocks)...)
+	ms = append(ms, benchBuilding(t)...)
 	ms = append(ms, measure.Measure{Name: "machine/cores", Value: float64(runtime.NumCPU()), Unit: "cores"})
 	if err := measure.Write(out, ms); err != nil {
 		t.Fatal(err)

@@ -43,6 +43,9 @@ func onEach(t *testing.T, f func(t *testing.T, db Database)) {
 // run as root it runs as the user postgres, for it refuses to be root.
 var postgres server
 
+// serverOptions spare the disk: no test pulls the power cord.
+var serverOptions = []string{"-c", "fsync=off", "-c", "full_page_writes=off"}
+
 type server struct {
 	once    sync.Once
 	err     error
@@ -102,8 +105,8 @@ func (s *server) start() (err error) {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	// The shell ends the server when its own standard input ends, however this process does.
-	s.cmd = exec.Command("sh", "-c", `"$0" "$@" & cat >/dev/null; kill -INT $!; wait $!`, postgresProgram("postgres"),
-		"-D", data, "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off")
+	options := append([]string{"-D", data, "-k", s.dir, "-c", "listen_addresses="}, serverOptions...)
+	s.cmd = exec.Command("sh", append([]string{"-c", `"$0" "$@" & cat >/dev/null; kill -INT $!; wait $!`, postgresProgram("postgres")}, options...)...)
 	s.cmd.SysProcAttr, s.cmd.Dir = attr, s.dir
 	log, err := os.Create(filepath.Join(s.dir, "log"))
 	if err != nil {

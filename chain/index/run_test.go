@@ -384,3 +384,17 @@ func TestVersions(t *testing.T) {
 		}
 	})
 }
+
+func TestStanding(t *testing.T) {
+	cfg := testConfig()
+	cfg.K = 5
+	ix := openTest(t, Databases[0].New(t), cfg)
+	for confirmations, want := range []Standing{Pending, Pending, Pending, Confirmed, Confirmed, Confirmed, Settled, Settled} {
+		if got := ix.Standing(uint64(confirmations), 3); got != want {
+			t.Errorf("%d confirmations are %s, want %s", confirmations, got, want)
+		}
+	}
+	if got := ix.Standing(0, 0); got != Pending {
+		t.Errorf("what is in no block is %s", got)
+	}
+}

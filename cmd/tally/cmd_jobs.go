@@ -158,7 +158,7 @@ func statusCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := a.print(o, func(w io.Writer) { printOutcome(w, o, b.busy) }); err != nil {
+				if err := a.print(o, func(w io.Writer) { printOutcome(w, o, b.busy, b.standing(ctx)) }); err != nil {
 					return err
 				}
 				if !o.Done {

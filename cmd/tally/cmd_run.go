@@ -90,7 +90,7 @@ func (a *app) withBuyer(ctx context.Context, listen string, f func(context.Conte
 		ran = fail(exitCancelled, fmt.Errorf("%w: job %s is %s, and nothing is lost", errInterrupted, out.ID, out.Phase),
 			"tally run --resume %s goes on with it; do so soon: its providers go on meanwhile", out.ID)
 	}
-	return errors.Join(ran, a.print(out, func(w io.Writer) { printOutcome(w, out, false) }))
+	return errors.Join(ran, a.print(out, func(w io.Writer) { printOutcome(w, out, false, b.standing(ctx)) }))
 }
 
 // confirm shows what would be locked and asks.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/tallycompute/tally/chain"
@@ -44,6 +45,18 @@ func (k known) Confirmations(ctx context.Context, tx chain.TxID) (uint64, error)
 		return 0, err
 	}
 	return k.Index.Tip().Confirmations(height), nil
+}
+
+// standing is how sure a transaction is to stay, and how many blocks it is deep, by the index as far as it has come.
+func (p *party) standing(ctx context.Context) func(chain.TxID) string {
+	ctx = context.WithoutCancel(ctx) // what was interrupted is shown as well
+	return func(id chain.TxID) string {
+		n, err := known{p.ix, p.kept}.Confirmations(ctx, id)
+		if err != nil {
+			return "standing unknown"
+		}
+		return fmt.Sprintf("%s, %d deep", p.ix.Standing(n, p.net.Confirmations), n)
+	}
 }
 
 // Fate implements submit.Chain.

@@ -141,8 +141,9 @@ func printJobs(w io.Writer, all []requester.Outcome) {
 	columns(w, rows...)
 }
 
-// printOutcome shows how a job ended, or how it stands; watched: another process is at work on it.
-func printOutcome(w io.Writer, o requester.Outcome, watched bool) {
+// printOutcome shows how a job ended, or how it stands; watched: another process is at work on it. standing says how
+// sure a transaction is to stay.
+func printOutcome(w io.Writer, o requester.Outcome, watched bool, standing func(chain.TxID) string) {
 	fmt.Fprintf(w, "job %s  %s  %s\n", o.ID, o.Name, o.Phase)
 	if len(o.Lots) > 0 {
 		rows := [][]string{{"SHARDS", "PROVIDER", "LOT", "PRICE NTX", "PAID NTX", "REFUNDED NTX", "PENALTY NTX", ""}}
@@ -162,7 +163,7 @@ func printOutcome(w io.Writer, o requester.Outcome, watched bool) {
 	if o.Job != nil {
 		facts = append(facts, []string{"on chain", o.Job.String()})
 	}
-	facts = append(facts, transactions(o.Lots)...)
+	facts = append(facts, transactions(o.Lots, standing)...)
 	if o.Fees > 0 {
 		facts = append(facts, []string{"fees", ada(o.Fees) + " ADA"})
 	}
@@ -191,8 +192,8 @@ func printOutcome(w io.Writer, o requester.Outcome, watched bool) {
 	}
 }
 
-// transactions are those of a job, each once, with the shards whose lots it touches.
-func transactions(lots []requester.LotOutcome) (rows [][]string) {
+// transactions are those of a job, each once, with the shards whose lots it touches and how sure it is to stay.
+func transactions(lots []requester.LotOutcome, standing func(chain.TxID) string) (rows [][]string) {
 	for _, step := range []struct {
 		name string
 		of   func(requester.Txs) *chain.TxID
@@ -213,7 +214,7 @@ func transactions(lots []requester.LotOutcome) (rows [][]string) {
 		}
 		for _, id := range order {
 			slices.Sort(shards[id])
-			rows = append(rows, []string{step.name, id.String() + "  " + shardsOf(shards[id])})
+			rows = append(rows, []string{step.name, id.String() + "  " + shardsOf(shards[id]) + "  " + standing(id)})
 		}
 	}
 	return rows
