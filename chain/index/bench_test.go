@@ -3,9 +3,13 @@
 package index_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -26,6 +30,10 @@ const (
 
 // TestBench measures what the chain's packages cost, prints a table and writes TALLY_BENCH_OUT.
 func TestBench(t *testing.T) {
+	if path := os.Getenv(benchChild); path != "" {
+		benchMemoryChild(t, path)
+		return
+	}
 	out := os.Getenv("TALLY_BENCH_OUT")
 	if out == "" {
 		t.Fatal("TALLY_BENCH_OUT says where to write the results: make bench-chain")
@@ -67,20 +75,21 @@ func (d *discard) Backward(context.Context, chain.Point) error { return nil }
 // benchIndex times an index of the same blocks, served by the same scripted node, against following them and doing
 // nothing, in turns.
 func benchIndex(t *testing.T, length int) (ms []measure.Measure) {
-	tr := newTraffic(t, length)
-	n := float64(len(tr.blocks))
-	w := serveChain(t, tr.blocks, len(tr.blocks))
+	blocks := newTraffic(t, length)
+	all, base := trafficConfig()
+	n := float64(len(blocks))
+	w := serveChain(t, blocks, len(blocks))
 	src := w.dial(t)
 	read := func() float64 {
 		ctx, cancel := context.WithCancel(t.Context())
 		start := time.Now()
-		src.Follow(ctx, nil, &discard{len(tr.blocks), cancel})
+		src.Follow(ctx, nil, &discard{len(blocks), cancel})
 		return n / time.Since(start).Seconds()
 	}
 	indexed := func(dsn string, watch []index.Credential) (*following, float64) {
 		start := time.Now()
-		ix := runOn(t, dsn, index.Config{Network: network, Base: tr.base, Watch: watch}, src)
-		w.lead(t, ix, len(tr.blocks))
+		ix := runOn(t, dsn, index.Config{Network: network, Base: base, Watch: watch}, src)
+		w.lead(t, ix, len(blocks))
 		speed := n / time.Since(start).Seconds()
 		ix.stop()
 		return ix, speed
@@ -88,7 +97,7 @@ func benchIndex(t *testing.T, length int) (ms []measure.Measure) {
 	kinds := []struct {
 		name  string
 		watch []index.Credential
-	}{{"all_watched", tr.all}, {"tenth_watched", tr.some}}
+	}{{"all_watched", all}, {"tenth_watched", all[2:]}}
 	reads, speeds := []float64{}, map[string][]float64{}
 	for range benchRounds {
 		reads = append(reads, read())
@@ -112,37 +121,75 @@ func benchIndex(t *testing.T, length int) (ms []measure.Measure) {
 				AgainstRate(median(reads), "the same blocks by chain-sync from the same server, decoded, not indexed; the same run"))
 		}
 	}
-	ix, _ := indexed(filepath.Join(t.TempDir(), "index.db"), tr.all)
-	return append(ms, benchMemory(t, ix, tr)...)
+	path := filepath.Join(t.TempDir(), "index.db")
+	ix, _ := indexed(path, all)
+	ix.Close()
+	return append(ms, benchMemory(t, path, len(blocks)*benchPerBlock)...)
 }
 
-// benchMemory is what an index of all those outputs takes of memory, open and while all are read.
-func benchMemory(t *testing.T, ix *following, tr traffic) []measure.Measure {
-	count := 0
-	before := heap()
-	start := time.Now()
-	for _, c := range tr.all {
+// benchMemory is what a process of its own takes of memory that has that index open, and that has all outputs read.
+func benchMemory(t *testing.T, path string, payments int) (ms []measure.Measure) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(self, "-test.run=^"+t.Name()+"$")
+	child.Env = append(os.Environ(), benchChild+"="+path)
+	child.Stderr = os.Stderr
+	out, err := child.Output()
+	if err != nil {
+		t.Fatal(err, string(out))
+	}
+	var m struct {
+		UTxOs                 int
+		Before, Open, Reading uint64
+		Seconds               float64
+	}
+	if err := json.Unmarshal(out[:bytes.IndexByte(out, '\n')], &m); err != nil || m.UTxOs <= payments {
+		t.Fatalf("%s: %v", out, err)
+	}
+	mib := func(n uint64) float64 { return float64(n) / (1 << 20) }
+	return []measure.Measure{
+		{Name: "chain/index/watched_utxos", Value: float64(m.UTxOs), Unit: "outputs"},
+		{Name: "chain/index/watched_utxos/memory_open", Value: mib(m.Open - m.Before), Unit: "MiB"},
+		{Name: "chain/index/watched_utxos/memory_reading_all", Value: mib(m.Reading - m.Before), Unit: "MiB"},
+		{Name: "chain/index/watched_utxos/reading_all", Value: m.Seconds, Unit: "s"},
+	}
+}
+
+const benchChild = "TALLY_BENCH_INDEX"
+
+// benchMemoryChild prints what benchMemory reads.
+func benchMemoryChild(t *testing.T, path string) {
+	all, base := trafficConfig()
+	before := resident(t)
+	ix, err := index.Open(t.Context(), path, index.Config{Network: network, Base: base, Watch: all})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ix.Close()
+	open, start, count := resident(t), time.Now(), 0
+	for _, c := range all {
 		us, err := ix.UTxOsOf(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
 		}
 		count += len(us)
-		defer runtime.KeepAlive(us)
 	}
-	took := time.Since(start)
-	all := heap() - before
-	return []measure.Measure{
-		{Name: "chain/index/watched_utxos", Value: float64(count), Unit: "outputs"},
-		{Name: "chain/index/reading_them_all", Value: took.Seconds(), Unit: "s"},
-		{Name: "chain/index/reading_them_all/memory", Value: float64(all) / (1 << 20), Unit: "MiB"},
-	}
+	fmt.Printf(`{"UTxOs": %d, "Before": %d, "Open": %d, "Reading": %d, "Seconds": %f}`+"\n", count, before, open, resident(t), time.Since(start).Seconds())
 }
 
-func heap() uint64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
+// resident is the process's resident memory in bytes (proc(5), statm).
+func resident(t *testing.T) uint64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var size, pages uint64
+	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
+		t.Fatal(err)
+	}
+	return pages * uint64(os.Getpagesize())
 }
 
 // median is the middle of an odd number of values.

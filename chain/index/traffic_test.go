@@ -16,25 +16,22 @@ import (
 	"github.com/tallycompute/tally/chain/index"
 )
 
-// traffic is a chain of blocks that are full of payments, as a node serves them.
-type traffic struct {
-	blocks []rawBlock
-	base   index.Base
-	all    []index.Credential // of every output
-	some   []index.Credential // of what every tenth payment makes
+// The traffic's payer, who is paid by all but each tenth payment, and who is paid by that.
+var payer, often, seldom = newActor(1), newActor(2), newActor(3)
+
+// trafficConfig is whose outputs the traffic makes, the one that few go to last, and what was there before it.
+func trafficConfig() (all []index.Credential, base index.Base) {
+	return []index.Credential{index.PaymentOf(payer.addr), index.PaymentOf(often.addr), index.PaymentOf(seldom.addr)},
+		index.Base{UTxOs: []chain.UTxO{genesisOutput(payer.addr, 20_000_000_000_000)}}
 }
 
 // newTraffic assembles Conway blocks of signed transactions, chained one to the other, each with one input, a payment
 // and change. All is as a node would have it but the proofs in the headers, which no follower of its own node reads: at
 // its shortest slots a devnet would take nine minutes for as many.
-func newTraffic(t *testing.T, length int) (tr traffic) {
+func newTraffic(t *testing.T, length int) (blocks []rawBlock) {
 	t.Helper()
-	const funds = 20_000_000_000_000
-	payer, often, seldom := newActor(1), newActor(2), newActor(3)
-	tr.base = index.Base{UTxOs: []chain.UTxO{genesisOutput(payer.addr, funds)}}
-	tr.all = []index.Credential{index.PaymentOf(payer.addr), index.PaymentOf(often.addr), index.PaymentOf(seldom.addr)}
-	tr.some = tr.all[2:]
-	coin, prev := tr.base.UTxOs[0], []byte(nil)
+	_, base := trafficConfig()
+	coin, prev := base.UTxOs[0], []byte(nil)
 	for n := range length {
 		var bodies, witnesses []cbor.RawMessage
 		for i := range benchPerBlock {
@@ -47,9 +44,9 @@ func newTraffic(t *testing.T, length int) (tr traffic) {
 			bodies, witnesses = append(bodies, body), append(witnesses, witness)
 		}
 		b := assemble(t, uint64(n+1), prev, bodies, witnesses)
-		tr.blocks, prev = append(tr.blocks, b), b.point.Hash
+		blocks, prev = append(blocks, b), b.point.Hash
 	}
-	return tr
+	return blocks
 }
 
 // payment is a signed transaction out of a coin, and the change.
