@@ -114,10 +114,6 @@ func disputeAttacks() attacks {
 			d.Inputs[0].UTxO = w.lotIn(1, 0, Open, w.contested)
 			w.give(d, w.Token(w.contestedJob(), Committed))
 		}},
-		{"another job's lot and this job's token from elsewhere", "dispute.token", func(w *world, d *chain.Draft) {
-			d.Inputs[0].UTxO = w.lotIn(1, 0, Committed, w.otherContested(1))
-			w.give(d, w.Token(w.contestedJob(), Committed))
-		}},
 		{"a lot disputed before", "dispute.token", func(w *world, d *chain.Draft) {
 			d.Inputs[0].UTxO = w.lotIn(1, 0, Disputed, w.contested)
 			w.give(d, w.Token(w.contestedJob(), Committed))
@@ -171,12 +167,6 @@ func ending(kind, pays string) []attack {
 		}},
 		{"another job's disputed lot, and this one's token from elsewhere", kind + ".token", func(w *world, d *chain.Draft) {
 			d.Inputs[0].UTxO = w.lotIn(1, 0, Disputed, w.otherContested(1))
-			w.give(d, w.Token(w.contestedJob(), Disputed))
-		}},
-		{"another job's lot and this job's token from elsewhere", kind + ".token", func(w *world, d *chain.Draft) {
-			u := w.lotIn(1, 0, Disputed, w.otherContested(1))
-			u.Ref = d.Inputs[0].Ref // what attesters signed for
-			d.Inputs[0].UTxO = u
 			w.give(d, w.Token(w.contestedJob(), Disputed))
 		}},
 		{"two lots", "items.one", func(w *world, d *chain.Draft) { w.spend(d, w.lotIn(2, 0, Disputed, w.otherContested(1)), w.StubScript) }},

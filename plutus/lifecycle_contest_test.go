@@ -114,3 +114,29 @@ func TestConcedeClose(t *testing.T) {
 		"requester": price - disputeCost + price + bond - 17, "payee": 2 * disputeCost, "0": bond - disputeCost, "1": price + bond, "2": 17,
 	})
 }
+
+// TestNothingLeft: no end of a dispute is blocked by a side that gets nothing.
+func TestNothingLeft(t *testing.T) {
+	w := newWorld(t, silentBlueprint)
+	d := &w.contested.Disputes
+	d.CostUNTX = bond - price/10 // with the largest slash, the whole bond
+	d.BondUNTX, d.ShareBps = d.CostUNTX, wholeBps
+	l := w.disputedLot(t)
+	for name, c := range map[string]struct {
+		draft chain.Draft
+		empty int // the output that holds no NTX
+	}{
+		"the provider lost all":             {must(w.Verdict(l, w.contested, w.decided(l, 0, price/10, attesterNames...), w.frame(w.moments.verdict)))(t), 1},
+		"the requester lost all":            {must(w.Verdict(l, w.contested, w.decided(l, price, 0, attesterNames...), w.frame(w.moments.verdict)))(t), 0},
+		"the requester conceded all":        {must(w.Concede(l, w.contested, false, w.frame(w.moments.verdict)))(t), 0},
+		"the provider has the whole share":  {must(w.Lapse(l, w.contested, w.frame(w.moments.lapse)))(t), 0},
+		"both agree on all to the provider": {must(w.Close(l, w.contested, price+bond+d.BondUNTX, w.frame(w.moments.work)))(t), 0},
+	} {
+		if got := c.draft.Outputs[c.empty].Value; len(got.Assets) != 0 {
+			t.Errorf("%s: output %d holds %v", name, c.empty, got)
+		}
+		if _, err := w.submit(c.draft, w.stranger); err != nil {
+			t.Errorf("%s: %v", name, w.Explain(err))
+		}
+	}
+}
