@@ -58,6 +58,7 @@ func TestBenchCollectives(t *testing.T) {
 				continue
 			}
 			times, cpus := map[string][]float64{}, map[string][]float64{}
+			start := time.Now()
 			for range benchRounds {
 				for _, algorithm := range glooAlgorithms {
 					gloo.run(t, algorithm, b.bytes, b.iterations, times, cpus)
@@ -66,6 +67,7 @@ func TestBenchCollectives(t *testing.T) {
 					ours.run(t, wire, b.bytes, b.iterations, times, cpus)
 				}
 			}
+			fmt.Printf("bench-collectives: %s, n=%d took %.0f s\n", b.name, n, time.Since(start).Seconds())
 			best := slices.MinFunc(glooAlgorithms, func(a, b string) int { return cmp.Compare(middle(times[a]), middle(times[b])) })
 			source := fmt.Sprintf("Gloo %s over plaintext TCP, the best of its algorithms, the same run", best)
 			for _, wire := range []string{"f32", "bf16", "int8"} {

@@ -9,7 +9,7 @@ import (
 )
 
 // brisk are waits for a circle that is to lose members soon.
-var brisk = Options{Heartbeat: 100 * time.Millisecond, Silence: 2 * time.Second, Progress: 20 * time.Second}
+var brisk = Options{Heartbeat: 100 * time.Millisecond, Silence: 10 * time.Second, Progress: time.Minute}
 
 func newCircles(t *testing.T, n int, o Options) (*world, []*Circle) {
 	t.Helper()

@@ -150,6 +150,8 @@ func (l *lane) expect(p *pipe, h header) error {
 // run does one operation in its turn. A cancelled ctx aborts the group: the other ranks cannot know how far this one got.
 func (l *lane) run(ctx context.Context, t turn, h header, body func(header) error) error {
 	defer close(t.over)
+	stop := context.AfterFunc(ctx, func() { l.g.Abort(fmt.Errorf("%v: %w", h, context.Cause(ctx))) })
+	defer stop()
 	if err := l.g.await(t); err != nil {
 		return err
 	}
@@ -158,8 +160,6 @@ func (l *lane) run(ctx context.Context, t turn, h header, body func(header) erro
 	if slices.Contains(l.g.lanes[:orderedLanes], l) {
 		l.g.entered.Store(max(l.g.entered.Load(), h.seq))
 	}
-	stop := context.AfterFunc(ctx, func() { l.g.Abort(fmt.Errorf("%v: %w", h, context.Cause(ctx))) })
-	defer stop()
 	if err := body(h); err != nil {
 		l.g.fail(err)
 		return l.g.Err()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"testing"
 )
@@ -128,6 +129,47 @@ func TestBroadcastGatherBarrier(t *testing.T) {
 		}
 		w.close()
 	}
+}
+
+// TestNothingGrows holds as much after 10,000 operations as before, of every way to run one.
+func TestNothingGrows(t *testing.T) {
+	w := newWorld(t, 2, Options{})
+	held := func() (int, int) {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc), runtime.NumGoroutine()
+	}
+	operations := func(n int) {
+		w.all(func(r int) error {
+			small, large := make([]float32, 64), make([]float32, 20_000)
+			for k := range n {
+				o := sum(small, small, Sum)
+				switch k % 50 {
+				case 1:
+					o.Name = fmt.Sprint("step ", k)
+				case 2:
+					o = sum(large, large, Mean)
+				case 3:
+					o = lossy(large, large, Mean, AsInt8)
+				case 4:
+					o = lossy(large, large, Mean, AsBF16)
+				}
+				if err := w.groups[r].Do(t.Context(), o); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	operations(500)
+	heap, goroutines := held()
+	operations(10_000)
+	after, more := held()
+	if after > heap+1<<20 || more > goroutines+2 {
+		t.Errorf("10,000 operations left %d bytes and %d goroutines", after-heap, more-goroutines)
+	}
+	w.close()
 }
 
 // BenchmarkAllReduce has every rank on this machine: read ratios, not figures.
