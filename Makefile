@@ -102,7 +102,7 @@ bench-loop: setup build ## time the whole loop against plain torch + Gloo; write
 
 .PHONY: bench-chain
 bench-chain: setup-tests ## time the index on 5,000 blocks, claims and coin selection; writes bench/chain.json
-	TALLY_BENCH_OUT=$(CURDIR)/bench/chain.json $(GO) test -count=1 -timeout 20m -tags bench -v -run '^TestBench$$' ./chain/index
+	CHAIN_OUT=$(CURDIR)/bench/chain.json $(GO) test -count=1 -timeout 20m -tags bench -v -run '^TestBench$$' ./chain/index
 
 .PHONY: bench-settlement
 bench-settlement: build ## what every transition costs, the largest ones submitted to a node; writes bench/settlement.json

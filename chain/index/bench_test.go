@@ -23,23 +23,23 @@ import (
 )
 
 const (
-	benchBlocks   = 5000 // TALLY_BENCH_BLOCKS says otherwise
+	benchBlocks   = 5000 // CHAIN_BLOCKS says otherwise
 	benchPerBlock = 20   // transactions
 	benchRounds   = 3
 )
 
-// TestBench measures what the chain's packages cost, prints a table and writes TALLY_BENCH_OUT.
+// TestBench measures what the chain's packages cost, prints a table and writes CHAIN_OUT.
 func TestBench(t *testing.T) {
 	if path := os.Getenv(benchChild); path != "" {
 		benchMemoryChild(t, path)
 		return
 	}
-	out := os.Getenv("TALLY_BENCH_OUT")
+	out := os.Getenv("CHAIN_OUT")
 	if out == "" {
-		t.Fatal("TALLY_BENCH_OUT says where to write the results: make bench-chain")
+		t.Fatal("CHAIN_OUT says where to write the results: make bench-chain")
 	}
 	blocks := benchBlocks
-	if v := os.Getenv("TALLY_BENCH_BLOCKS"); v != "" {
+	if v := os.Getenv("CHAIN_BLOCKS"); v != "" {
 		var err error
 		if blocks, err = strconv.Atoi(v); err != nil {
 			t.Fatal(err)
@@ -157,7 +157,7 @@ func benchMemory(t *testing.T, path string, payments int) (ms []measure.Measure)
 	}
 }
 
-const benchChild = "TALLY_BENCH_INDEX"
+const benchChild = "CHAIN_INDEX"
 
 // benchMemoryChild prints what benchMemory reads.
 func benchMemoryChild(t *testing.T, path string) {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/index"
 	"github.com/tallycompute/tally/chain/node"
 	"github.com/tallycompute/tally/chain/wallet"
 	"github.com/tallycompute/tally/executor"
@@ -52,6 +53,10 @@ func kinds() []kind {
 		{wallet.ErrWatching, exitWallet, "tally wallet send --unsigned FILE writes a transaction to be signed where the key is"},
 		{wallet.ErrNotApproved, exitWallet, "nothing was signed"},
 		{wallet.ErrStore, exitConfig, "wallet.db holds what is reserved for transactions under way: let its disk have room, and no other program hold it"},
+		{index.ErrFull, exitConfig, "make room for index.db; nothing was lost, and it goes on from where it is"},
+		{index.ErrLocked, exitConfig, "end the program that holds index.db"},
+		{index.ErrForeign, exitConfig, "choose another --home, or a newer tally"},
+		{index.ErrDatabase, exitConfig, "if index.db is damaged, delete it: it is built again from the chain"},
 		{wallet.ErrSecret, exitWallet, "the passphrase comes from TALLY_WALLET_PASSPHRASE or HOME/passphrase"},
 		{wallet.ErrExposed, exitConfig, "chmod 600 the file"},
 		{node.ErrWrongNetwork, exitConfig, "network.json and the node must be of one network"},

@@ -133,7 +133,7 @@ func (p *party) openChain(ctx context.Context, with access) (err error) {
 			return err
 		}
 	}
-	p.ix, err = index.Open(ctx, filepath.Join(p.home, "index.db"), index.Config{
+	p.ix, err = index.Open(ctx, setting("INDEX", filepath.Join(p.home, "index.db")), index.Config{
 		Network: p.net.Chain(), Log: p.app.logger,
 		Watch: []index.Credential{index.Key(p.wallet.PaymentKey()), index.Script(p.contracts.Stub), index.Script(p.contracts.Policy)},
 	})
