@@ -41,13 +41,18 @@ func (ix *Index) undo(ctx context.Context, p chain.Point) error {
 		if err := ix.sameTip(ctx, tx, tip); err != nil {
 			return err
 		}
-		return errors.Join(
-			ix.exec(ctx, tx, "DELETE FROM events WHERE seq > ?", to),
-			ix.exec(ctx, tx, "DELETE FROM txs WHERE seq > ?", to),
-			ix.exec(ctx, tx, "DELETE FROM utxos WHERE made > ?", to),
-			ix.exec(ctx, tx, "UPDATE utxos SET spent = NULL, spender = NULL WHERE spent > ?", to),
-			ix.exec(ctx, tx, "DELETE FROM blocks WHERE seq > ?", to),
-		)
+		for _, statement := range []string{
+			"DELETE FROM events WHERE seq > ?",
+			"DELETE FROM txs WHERE seq > ?",
+			"DELETE FROM utxos WHERE made > ?",
+			"UPDATE utxos SET spent = NULL, spender = NULL WHERE spent > ?",
+			"DELETE FROM blocks WHERE seq > ?",
+		} {
+			if err := ix.exec(ctx, tx, statement, to); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("rolling back to slot %d: %w", p.Slot, err)
