@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/blinklabs-io/plutigo/data"
+
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/chain/chaintest"
 )
@@ -43,6 +45,9 @@ func (d due) add(a chain.Address, v chain.Value) {
 // judge says whether a transaction that the contracts accept does harm.
 func (d *deal) judge() error {
 	b := d.body
+	if !d.concerned() {
+		return nil
+	}
 	if b.HasCertificates || b.HasWithdrawals || b.HasVotes || b.HasProposals {
 		return harm("something beside the transition")
 	}
@@ -71,6 +76,27 @@ func (d *deal) judge() error {
 	return d.ends(before)
 }
 
+// concerned says whether the transaction has anything of ours: a token minted, burned or moved, or an output at our
+// address that is spent.
+func (d *deal) concerned() bool {
+	for id := range d.body.Mint {
+		if id.Policy == d.Policy {
+			return true
+		}
+	}
+	for _, u := range d.body.Outputs {
+		if d.hasToken(u.Value) {
+			return true
+		}
+	}
+	for _, ref := range d.body.Inputs {
+		if s, ok := d.resolved[ref].Address.Script(); ok && chain.ScriptHash(s) == d.Stub {
+			return true
+		}
+	}
+	return false
+}
+
 // spent are the lots among the inputs. No other script's output may be spent beside them.
 func (d *deal) spent() (lots []Lot, err error) {
 	for _, ref := range d.body.Inputs {
@@ -90,9 +116,8 @@ func (d *deal) spent() (lots []Lot, err error) {
 // made are the lots among the outputs. A lot token is nowhere else.
 func (d *deal) made() (lots []Lot, err error) {
 	terms := d.terms
-	if a, err := DecodeAction(d.action, d.Network); err == nil && a.Kind == KindOpen {
-		id, _ := a.Terms.JobID()
-		terms = map[JobID]Terms{id: a.Terms}
+	if t, id, ok := d.opening(); ok {
+		terms = map[JobID]Terms{id: t}
 	}
 	for _, u := range d.body.Outputs {
 		if !d.hasToken(u.Value) {
@@ -114,16 +139,48 @@ func (d *deal) made() (lots []Lot, err error) {
 	return lots, nil
 }
 
+// opening is what an opening's redeemer says. That a key is no key at all does no harm on chain: nobody can sign with it,
+// and no provider witnesses such terms. So it is not among what is judged here.
+func (d *deal) opening() (t Terms, id JobID, ok bool) {
+	x, err := chain.DecodeData(d.action)
+	if err != nil {
+		return t, id, false
+	}
+	f, ok := fields(x, 0, 1)
+	if !ok {
+		return t, id, false
+	}
+	b, ok := f[0].(*data.ByteString)
+	if !ok {
+		return t, id, false
+	}
+	t, err = UnpackTerms(b.Inner, d.Network)
+	if err != nil && t.VoucherKey != (PublicKey{}) {
+		t.VoucherKey = d.contested.VoucherKey
+		var keys []PublicKey
+		said := t.Disputes.Attesters.List()
+		for i, k := range said {
+			if i > 0 && string(k[:]) <= string(said[i-1][:]) {
+				return t, id, false
+			}
+			keys = append(keys, KeyOf(signer(fmt.Sprint("attester", i))))
+		}
+		t.Disputes.Attesters = NewKeys(keys...)
+		err = t.Validate()
+	}
+	return t, jobID(b.Inner), err == nil
+}
+
 // opens: everything agreed is within the network's limits, and there is one open lot for each provider.
 func (d *deal) opens(lots []Lot) error {
 	if len(lots) == 0 {
 		return harm("tokens without lots")
 	}
-	a, err := DecodeAction(d.action, d.Network)
-	if err != nil || a.Kind != KindOpen {
+	t, _, ok := d.opening()
+	if !ok {
 		return harm("lots out of nothing")
 	}
-	t, p, until := a.Terms, d.Params, d.at(d.body.Until)
+	p, until := d.Params, d.at(d.body.Until)
 	switch {
 	case !slices.Contains(d.body.Inputs, t.Seed):
 		return harm("the seed is not spent")

@@ -137,23 +137,37 @@ traced build of the contracts on the same transaction. [Contracts](contracts.md)
 			"must pass": "Must pass", "inert": "Accepted but inert: nobody is moved by it, and using it is refused above",
 			"witness": "A provider refuses to witness",
 		}[s])
-		fmt.Fprint(&b, "| Transition | Attempt | Refused by |\n|---|---|---|\n")
-		for _, x := range r.rows {
-			if x.section == s {
-				fmt.Fprintf(&b, "| %s | %s | %s |\n", x.kind, x.name, cmp.Or(x.refused, "–"))
-			}
-		}
+		fmt.Fprint(&b, "| Transition | Refused by | Attempts |\n|---|---|---|\n")
+		grouped(&b, r.rows, func(x row) (string, bool) { return cmp.Or(x.refused, "–"), x.section == s })
 		fmt.Fprintln(&b)
 	}
 	fmt.Fprint(&b, `## Not on a chain
 
 These need an output that the contracts let nobody make. They are tried against the scripts alone, by the unit tests.
 
-| Transition | Attempt | Check | Why it cannot be |
-|---|---|---|---|
+| Transition | What cannot be | Attempts |
+|---|---|---|
 `)
-	for _, x := range r.impossible {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", x.kind, x.name, cmp.Or(x.want, "–"), strings.TrimSuffix(x.why, ": "+errImpossible.Error()))
-	}
+	grouped(&b, r.impossible, func(x row) (string, bool) { return strings.TrimSuffix(x.why, ": "+errImpossible.Error()), true })
 	return b.String()
+}
+
+// grouped writes rows of one transition that have the same in common in one line.
+func grouped(b *strings.Builder, rows []row, common func(row) (string, bool)) {
+	names := map[[2]string][]string{}
+	var order [][2]string
+	for _, x := range rows {
+		what, ok := common(x)
+		if !ok {
+			continue
+		}
+		key := [2]string{x.kind, what}
+		if names[key] == nil {
+			order = append(order, key)
+		}
+		names[key] = append(names[key], x.name)
+	}
+	for _, key := range order {
+		fmt.Fprintf(b, "| %s | %s | %s |\n", key[0], key[1], strings.Join(names[key], "; "))
+	}
 }

@@ -151,7 +151,7 @@ var errTooMany = errors.New("too many lots")
 func (c *crowd) expense(t *testing.T, name string, n int, d chain.Draft, payer chaintest.Actor) (x expense, err error) {
 	t.Helper()
 	tx, err := c.submit(d, payer)
-	if errors.Is(err, chain.ErrLedgerRule) {
+	if errors.Is(err, chain.ErrLedgerRule) || err != nil && strings.Contains(err.Error(), "out of budget") {
 		return x, errTooMany
 	}
 	if err != nil {
