@@ -33,7 +33,7 @@ func (w *world) references(attached bool) []chain.UTxO {
 }
 
 // open opens a job with n providers; it must be committed within some slots.
-func (w *world) open(ctx context.Context, number, n int, within chain.Slot, attached bool) (job, error) {
+func (w *world) open(ctx context.Context, number, n int, within chain.Slot, attached bool, change ...func(*plutus.Terms)) (job, error) {
 	j := job{requester: w.requesters()[number%2]}
 	seed, err := w.find(j.requester, func(u chain.UTxO) bool { return u.Value.Coin > 20*ada })
 	if err != nil {
@@ -45,6 +45,9 @@ func (w *world) open(ctx context.Context, number, n int, within chain.Slot, atta
 	j.terms = plutus.Terms{
 		Seed: seed.Ref, Requester: j.requester.Address, DeclineBy: by, CommitBy: by, ReviewMS: reviewMS,
 		BondBps: bondBps, PenaltyBps: 1000, LotLovelace: 2 * ada, Rest: sha256.Sum256([]byte{byte(number)}),
+	}
+	for _, f := range change {
+		f(&j.terms)
 	}
 	var parts []plutus.Part
 	for i := range n {
@@ -108,15 +111,21 @@ func (w *world) commit(ctx context.Context, j *job, i int, attached bool) (chain
 	if err != nil {
 		return 0, err
 	}
-	b, err := w.present(ctx, draft{shape: "commit", Draft: dr, payer: w.owner(j.lots[i])})
-	if err != nil {
-		return 0, err
-	}
-	k := slices.IndexFunc(b.Outputs, func(u chain.UTxO) bool { return u.Address == w.contracts.Address })
-	if j.lots[i], err = w.contracts.ReadLot(b.Outputs[k], j.terms); err != nil {
+	if err := w.follow(ctx, j, i, draft{shape: "commit", Draft: dr, payer: w.owner(j.lots[i])}); err != nil {
 		return 0, err
 	}
 	return w.clock.CeilSlot(at)
+}
+
+// follow presents what makes lot i of a job another one.
+func (w *world) follow(ctx context.Context, j *job, i int, d draft) error {
+	b, err := w.present(ctx, d)
+	if err != nil {
+		return err
+	}
+	k := slices.IndexFunc(b.Outputs, func(u chain.UTxO) bool { return u.Address == w.contracts.Address })
+	j.lots[i], err = w.contracts.ReadLot(b.Outputs[k], j.terms)
+	return err
 }
 
 // approve pays the first n lots of a job.

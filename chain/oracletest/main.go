@@ -82,6 +82,7 @@ func (w *world) play(ctx context.Context) error {
 		{"payments", w.payments},
 		{"script outputs", w.unlock},
 		{"tokens", w.assets},
+		{"disputes", w.contest},
 		{"lots", w.lots},
 		{"everything in blocks", w.settled},
 	} {

@@ -86,6 +86,15 @@ func unitsOf(f func(*redeemer, chain.Params)) func(*raw, *subject) bool {
 	})
 }
 
+// allow gives every script a tenth more units.
+func (r *raw) allow(p chain.Params) {
+	for i := range r.redeemers {
+		r.redeemers[i].Mem += r.redeemers[i].Mem / 10
+		r.redeemers[i].Steps += r.redeemers[i].Steps / 10
+	}
+	r.rehash(p)
+}
+
 // attach adds a script, in order.
 func (r *raw) attach(script []byte) {
 	r.scripts = append(r.scripts, script)
