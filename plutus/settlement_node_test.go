@@ -16,12 +16,12 @@ import (
 // jobs as a claim holds.
 func (f *field) settle(t *testing.T, opens, claims int) (done []expense) {
 	t.Helper()
+	done = append(done, expense{transition: "open", lots: opens})
 	for _, end := range []string{"settle", "refund"} {
 		c := f.crowd(t, opens, shortSpan)
 		parts := f.endow(t, c)
 		d := must(c.Open(c.terms, parts, c.seed(), c.frame(c.moments.open)))(t)
 		opened := f.product(t, c, d, c.requester)
-		done = append(done, expense{transition: "open", lots: opens})
 		lots := f.read(t, opened, opens, c.terms)
 		payer := c.requester
 		if end == "settle" {
