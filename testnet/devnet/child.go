@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/tallycompute/tally/testnet/devnet/internal/node"
@@ -28,9 +29,9 @@ const (
 
 // startChild starts one producer and returns when it is ready; wait waits for its end, which comes with that of ctx. The
 // listener becomes the child's.
-func startChild(ctx context.Context, a assignment, peers *net.TCPListener) (p node.Producer, wait func() error, err error) {
+func startChild(ctx context.Context, a assignment, peers *net.TCPListener) (p node.Producer, wait func(context.Context) error, err error) {
 	name := filepath.Base(a.Dir)
-	fail := func(err error) (node.Producer, func() error, error) {
+	fail := func(err error) (node.Producer, func(context.Context) error, error) {
 		return p, nil, fmt.Errorf("start producer %s: %w", name, err)
 	}
 	if err := os.MkdirAll(a.Dir, 0o700); err != nil {
@@ -48,6 +49,7 @@ func startChild(ctx context.Context, a assignment, peers *net.TCPListener) (p no
 	}
 	cmd := exec.Command(program, produceCommand)
 	cmd.ExtraFiles = []*os.File{f}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt at the terminal is the parent's to pass on
 	var complaint bytes.Buffer
 	cmd.Stderr = &complaint
 	in, err := cmd.StdinPipe()
@@ -75,7 +77,7 @@ func startChild(ctx context.Context, a assignment, peers *net.TCPListener) (p no
 		stop()
 		return fail(fmt.Errorf("%w: %s (its log is %s)", err, bytes.TrimSpace(complaint.Bytes()), filepath.Join(a.Dir, "node.log")))
 	}
-	return p, func() error {
+	return p, func(ctx context.Context) error {
 		_, _ = io.Copy(io.Discard, out)
 		err := cmd.Wait()
 		stop()

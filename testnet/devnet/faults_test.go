@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -8,28 +9,31 @@ import (
 	"github.com/blinklabs-io/gouroboros/ledger"
 )
 
-// TestRollback takes blocks off a chain that a client follows, with a payment in them.
+// TestRollback takes blocks off a chain that a client follows, with a payment in the first of them.
 func TestRollback(t *testing.T) {
 	t.Parallel()
-	const depth = 5
 	alice, bob := newKey(1), newKey(2)
 	node := start(t, t.TempDir(), "--fund", fund(alice), "--epoch-length", "500")
 	c := dial(t, node.announcement)
-	height := c.tip(t).BlockNumber()
-	c.await(t, "blocks to lose", func(b ledger.Block) bool { return b.BlockNumber() > height+depth })
 	before := wallet(t, c, alice)
 	paid := pay(c, alice, before, bob.address(), 5_000_000).bytes(t)
 	c.accepted(t, paid)
+	id := txID(t, paid)
+	block := c.await(t, "the payment", func(b ledger.Block) bool { return includes(b, id) }).BlockNumber()
+	c.await(t, "blocks on it", func(b ledger.Block) bool { return b.BlockNumber() >= block+4 })
+	node.do(t, "stall?for=30s")
+	tip := node.do(t, "tip").Height
+	c.await(t, "the last block", func(b ledger.Block) bool { return b.BlockNumber() >= tip })
+	depth := tip - block + 1
 
-	tip := node.do(t, "rollback?blocks=5")
+	to := node.do(t, fmt.Sprintf("rollback?blocks=%d", depth))
 	c.eventually(t, "the rollback", func() bool { return len(c.rollbacks) == 1 })
-	if r := c.rollbacks[0]; r.depth != depth || r.to.Slot != tip.Slot {
-		t.Errorf("saw %d blocks rolled back to slot %d, not %d to %d", r.depth, r.to.Slot, depth, tip.Slot)
+	if r := c.rollbacks[0]; uint64(r.depth) != depth || r.to.Slot != to.Slot || to.Height != block-1 {
+		t.Errorf("saw %d blocks rolled back to slot %d, not %d to %+v", r.depth, r.to.Slot, depth, to)
 	}
-	c.eventually(t, "another chain", func() bool {
-		return len(c.chain) > 0 && c.chain[len(c.chain)-1].BlockNumber() > tip.Height+2*depth
-	})
-	if c.holds(txID(t, paid)) {
+	node.do(t, "stall?for=0s")
+	c.eventually(t, "another chain", func() bool { return len(c.chain) > 0 && c.chain[len(c.chain)-1].BlockNumber() > block+2*depth })
+	if c.holds(id) {
 		t.Error("the payment is still there")
 	}
 	if now := wallet(t, c, alice); now != before {

@@ -6,7 +6,6 @@ require (
 	github.com/blinklabs-io/dingo v0.66.0
 	github.com/blinklabs-io/gouroboros v0.189.4
 	github.com/blinklabs-io/plutigo v0.2.0
-	golang.org/x/sync v0.22.0
 )
 
 require (
@@ -198,6 +197,7 @@ require (
 	golang.org/x/crypto v0.54.0 // indirect
 	golang.org/x/net v0.56.0 // indirect
 	golang.org/x/oauth2 v0.36.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/term v0.45.0 // indirect
 	golang.org/x/text v0.40.0 // indirect

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/tallycompute/tally/testnet/devnet/internal/control"
 	"github.com/tallycompute/tally/testnet/devnet/internal/link"
 	"github.com/tallycompute/tally/testnet/devnet/internal/node"
@@ -54,26 +52,25 @@ func (p *pair) run(ctx context.Context, announce func(ready) error) error {
 		return err
 	}
 	defer l.Close()
-	g, within := errgroup.WithContext(ctx)
+	g := newGroup(ctx)
 	defer func() { // when all that could change it has ended
 		if p.sever != nil {
 			p.sever()
 		}
 	}()
-	if err := p.start(within, g); err != nil {
-		g.Go(func() error { return err })
-		return g.Wait()
+	if err := p.start(g); err != nil {
+		g.cancel()
+		if ctx.Err() != nil { // told to end while it started
+			err = nil
+		}
+		return errors.Join(err, g.wait())
 	}
-	g.Go(func() error {
-		return control.Serve(within, l, p.commands(within), theirs, p.log)
-	})
+	g.run(func(ctx context.Context) error { return control.Serve(ctx, l, p.commands(ctx), theirs, p.log) })
 	if err := announce(readyWith(p.Settings, l.Addr().String(), p.producers...)); err != nil {
-		g.Go(func() error { return err })
+		g.cancel()
+		return errors.Join(err, g.wait())
 	}
-	if err := g.Wait(); ctx.Err() == nil || !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
+	return g.wait()
 }
 
 // commands are the link's; life is how long it may last.
@@ -85,7 +82,7 @@ func (p *pair) commands(life context.Context) map[string]control.Command {
 }
 
 // start starts the nodes, the leader first.
-func (p *pair) start(ctx context.Context, g *errgroup.Group) (err error) {
+func (p *pair) start(g *group) (err error) {
 	for range p.dirs {
 		l, err := loopback()
 		if err != nil {
@@ -97,15 +94,15 @@ func (p *pair) start(ctx context.Context, g *errgroup.Group) (err error) {
 		a := p.assignment
 		a.Dir, a.Pool = p.dirs[i], i
 		if i != p.leader {
-			if a.Follow, err = p.link(ctx); err != nil {
+			if a.Follow, err = p.link(g.ctx); err != nil {
 				return err
 			}
 		}
-		started, wait, err := startChild(ctx, a, p.peers[i])
+		started, wait, err := startChild(g.ctx, a, p.peers[i])
 		if err != nil {
 			return err
 		}
-		g.Go(wait)
+		g.run(wait)
 		p.producers[i] = started
 	}
 	return nil

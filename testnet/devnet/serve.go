@@ -13,8 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/tallycompute/tally/testnet/devnet/internal/control"
 	"github.com/tallycompute/tally/testnet/devnet/internal/node"
 	"github.com/tallycompute/tally/testnet/devnet/internal/rules"
@@ -64,10 +62,10 @@ func serve(ctx context.Context, a assignment, peers net.Listener, log *slog.Logg
 		return err
 	}
 	rules.Install(a.Settings.Horizon)
-	g, within := errgroup.WithContext(ctx)
-	g.Go(func() error { return control.Serve(within, l, s.commands(), theirs, log) })
-	g.Go(func() error {
-		return node.Run(within, node.Config{
+	g := newGroup(ctx)
+	g.run(func(ctx context.Context) error { return control.Serve(ctx, l, s.commands(), theirs, log) })
+	g.run(func(ctx context.Context) error {
+		return node.Run(ctx, node.Config{
 			Dir: a.Dir, Settings: a.Settings, Tip: a.Tip, Pool: a.Pool, Follow: a.Follow, Peers: peers,
 			StartWithin: a.StartWithin, Log: log,
 			Gate:  s.between,
@@ -77,10 +75,7 @@ func serve(ctx context.Context, a assignment, peers net.Listener, log *slog.Logg
 			},
 		})
 	})
-	if err := g.Wait(); ctx.Err() == nil || !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
+	return g.wait()
 }
 
 // between is what stands between the socket and the node.
@@ -120,18 +115,18 @@ func (s *served) commands() map[string]control.Command {
 			return do(ctx, f, q)
 		}}
 	}
-	for_ := func(key string, set func(*node.Faults, time.Duration) error) control.Command {
-		return fault([]string{key}, func(_ context.Context, f *node.Faults, q url.Values) (any, error) {
+	timed := func(key string, set func(*node.Faults, context.Context, time.Duration) error) control.Command {
+		return fault([]string{key}, func(ctx context.Context, f *node.Faults, q url.Values) (any, error) {
 			d, err := control.Duration(q, key)
 			if err != nil {
 				return nil, err
 			}
-			return nil, set(f, d)
+			return nil, set(f, ctx, d)
 		})
 	}
 	return map[string]control.Command{
-		"stall":    for_("for", (*node.Faults).Stall),
-		"slow":     for_("every", (*node.Faults).Slow),
+		"stall":    timed("for", (*node.Faults).Stall),
+		"slow":     timed("every", (*node.Faults).Slow),
 		tipCommand: fault(nil, func(_ context.Context, f *node.Faults, _ url.Values) (any, error) { return f.Tip(), nil }),
 		leadCommand: fault(nil, func(_ context.Context, f *node.Faults, _ url.Values) (any, error) {
 			f.Lead()

@@ -36,7 +36,7 @@ type Tip struct {
 // Faults makes a running node misbehave in ways that nodes do.
 type Faults struct {
 	settings Settings
-	ctx      context.Context // of the forger, which a rollback stops and starts again
+	ctx      context.Context // of the forger, which is stopped and started again
 	tap      *tap
 	forger   *forging.BlockForger
 	chain    *chain.Chain
@@ -45,7 +45,7 @@ type Faults struct {
 	peers    *peergov.PeerGovernor
 	size     *int64 // of the mempool, in bytes, under its lock
 
-	rolling sync.Mutex // one rollback at a time
+	pausing sync.Mutex // held while the forger is stopped
 }
 
 // takeOver waits until the node forges, and puts the tap before its leader schedule.
@@ -116,19 +116,22 @@ func (f *Faults) slots(d time.Duration) (uint64, error) {
 	return n, nil
 }
 
-// Stall forges nothing for d; 0 ends a stall.
-func (f *Faults) Stall(d time.Duration) error {
+// Stall forges nothing for d; 0 ends a stall. When it returns, the last block there will be is there.
+func (f *Faults) Stall(ctx context.Context, d time.Duration) error {
 	n, err := f.slots(d)
 	if err != nil {
 		return err
 	}
+	f.pausing.Lock()
+	defer f.pausing.Unlock()
+	f.forger.Stop() // waits for a block under way
 	until := f.settings.Clock().Slot(time.Now()) + n
 	f.tap.set(func(t *tap) { t.until = until })
-	return nil
+	return errors.Join(f.settled(ctx), f.forger.Start(f.ctx))
 }
 
 // Slow leaves at least so much time between this producer's blocks; 0: a block in every slot.
-func (f *Faults) Slow(every time.Duration) error {
+func (f *Faults) Slow(_ context.Context, every time.Duration) error {
 	n, err := f.slots(every)
 	if err != nil {
 		return err
@@ -168,8 +171,8 @@ func (f *Faults) Rollback(ctx context.Context, blocks uint64) (Tip, error) {
 	if k := f.settings.SecurityParam(); blocks == 0 || blocks > k {
 		return Tip{}, fmt.Errorf("%w: a rollback is of 1 to k = %d blocks, not %d", ErrFault, k, blocks)
 	}
-	f.rolling.Lock()
-	defer f.rolling.Unlock()
+	f.pausing.Lock()
+	defer f.pausing.Unlock()
 	f.forger.Stop()
 	tip, err := f.rollback(ctx, blocks)
 	return tip, errors.Join(err, f.forger.Start(f.ctx))

@@ -89,7 +89,8 @@ func (l *Listener) accept() {
 func (l *Listener) greet(raw net.Conn) {
 	c := &conn{Conn: raw, in: bufio.NewReader(raw), admit: l.admit, horizon: l.horizon, ended: l.left}
 	greeted := make(chan struct{})
-	l.running.Go(func() {
+	var watching sync.WaitGroup
+	watching.Go(func() {
 		select {
 		case <-l.closed:
 			_ = raw.Close() // ends the read below
@@ -98,6 +99,7 @@ func (l *Listener) greet(raw net.Conn) {
 	})
 	err := errors.Join(raw.SetReadDeadline(time.Now().Add(proposeWithin)), c.greeting())
 	close(greeted)
+	watching.Wait()
 	if err == nil {
 		err = raw.SetReadDeadline(time.Time{})
 	}
