@@ -47,7 +47,7 @@ func (p Producer) Rollback(ctx context.Context, blocks uint64) (t ProducerTip, e
 	return t, err
 }
 
-// Stall forges nothing for d, at most half an epoch; 0 ends a stall.
+// Stall forges nothing for d, at most half an epoch; 0 ends a stall. When it returns, the last block there will be is there.
 func (p Producer) Stall(ctx context.Context, d time.Duration) error {
 	return command(ctx, p.Control, "stall", url.Values{"for": {d.String()}}, nil)
 }
