@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"runtime/pprof"
 	"slices"
 	"strconv"
@@ -52,7 +53,7 @@ func TestBenchCollectives(t *testing.T) {
 		if !strings.Contains(only+" ", fmt.Sprintf("/n=%d ", n)) && only != "" {
 			continue
 		}
-		gloo, ours := glooCrew(t, n), ourCrew(t, n)
+		ours := ourCrew(t, n)
 		for _, b := range benched {
 			if !strings.HasPrefix(only, b.name+"/") && only != "" {
 				continue
@@ -61,7 +62,9 @@ func TestBenchCollectives(t *testing.T) {
 			start := time.Now()
 			for range benchRounds {
 				for _, algorithm := range glooAlgorithms {
+					gloo := glooCrew(t, n)
 					gloo.run(t, algorithm, b.bytes, b.iterations, times, cpus)
+					gloo.dismiss(t)
 				}
 				for _, wire := range []string{"f32", "bf16", "int8"} {
 					ours.run(t, wire, b.bytes, b.iterations, times, cpus)
@@ -78,7 +81,6 @@ func TestBenchCollectives(t *testing.T) {
 				}
 			}
 		}
-		gloo.dismiss(t)
 		ours.dismiss(t)
 	}
 	if err := measure.Table(os.Stdout, all); err != nil {
@@ -255,6 +257,7 @@ func TestBenchRank(t *testing.T) {
 		if _, err := fmt.Fscanln(in, &what, &bytes, &iterations); err != nil {
 			break
 		}
+		debug.FreeOSMemory() // of the run before: the ranks share this machine
 		buf := make([]float32, bytes/4)
 		for i := range buf {
 			buf[i] = float32((rank + 1) * (i%7 + 1))
