@@ -91,8 +91,8 @@ func takeOver(ctx context.Context, n *dingo.Node, s Settings, t *tap) (*Faults, 
 	return f, f.forger.Start(ctx)
 }
 
-// Tip is the last block that the ledger has applied.
-func (f *Faults) Tip() Tip { return tipOf(f.ledger.Tip()) }
+// Tip is the chain's last block, as clients are told it; the ledger may have yet to apply it.
+func (f *Faults) Tip() Tip { return tipOf(f.chain.Tip()) }
 
 func tipOf(t ochainsync.Tip) Tip {
 	return Tip{t.Point.Slot, fmt.Sprintf("%x", t.Point.Hash), t.BlockNumber}
