@@ -80,7 +80,8 @@ func TestDemo(t *testing.T) {
 // TestIdentityAllreduce is the negative control: providers mount an SDK whose allreduce gives back what it was given.
 // Every rank then trains a model of its own, and the demo must fail.
 func TestIdentityAllreduce(t *testing.T) {
-	const sums = "        return self.start(_wire.ALLREDUCE, [region], finish, reduce=op, src=region.offset, dst=region.offset, nbytes=nbytes)\n"
+	const starts = `        """Starts an allreduce in place; the region is freed at its end."""
+`
 	const identity = `        result = finish() if finish else None
         region.free()
         return type("Identity", (), {"done": lambda _: True, "wait": lambda _: result})()
@@ -95,10 +96,10 @@ func TestIdentityAllreduce(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if bytes.Count(b, []byte(sums)) != 1 {
+			if bytes.Count(b, []byte(starts)) != 1 {
 				return errors.New("the SDK's allreduce is not where this test looks for it")
 			}
-			if err := errors.Join(os.Chmod(path, 0o644), os.WriteFile(path, bytes.Replace(b, []byte(sums), []byte(identity), 1), 0o644)); err != nil {
+			if err := errors.Join(os.Chmod(path, 0o644), os.WriteFile(path, bytes.Replace(b, []byte(starts), []byte(identity), 1), 0o644)); err != nil {
 				return err
 			}
 		}
