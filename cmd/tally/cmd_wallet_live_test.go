@@ -267,7 +267,11 @@ func TestWalletLive(t *testing.T) {
 		b.tally(t, alice, "", "send", "-y", "--to", to, "5000", "NTX").wants(t, exitFunds, "insufficient funds", "wallet")
 		b.tally(t, alice, "", "send", "-y", "--to", to, "0.1", "ADA").wants(t, exitRejected, "BabbageOutputTooSmallUTxO", "nothing was sent")
 		b.tally(t, alice, "", "send", "-y", "--to", "addr1vx2fxv2umyhttkxyxp8x0dlpdt3k6cwng5pxj3jhsydzers66hrl8", "2", "ADA").wants(t, exitUsage, "of another network than devnet")
-		b.tally(t, alice, "", "send", "-y", "--to", to[:30]+"x"+to[31:], "2", "ADA").wants(t, exitUsage, "some character is wrong")
+		other := "x"
+		if to[30:31] == other {
+			other = "y"
+		}
+		b.tally(t, alice, "", "send", "-y", "--to", to[:30]+other+to[31:], "2", "ADA").wants(t, exitUsage, "some character is wrong")
 		b.tally(t, alice, "", "send", "-y", "--to", "Ae2tdPwUPEZLs4HtbuNey7tK4hTKrwNwYtGqp7bDfCy2WdR3P6735W5Yfpe", "2", "ADA").wants(t, exitUsage, "Byron era")
 		b.tally(t, alice, "", "send", "-y", "2", "ADA").wants(t, exitUsage, "--to")
 		b.tally(t, alice, "", "send", "-y", "--to", to, "--message", "\xff", "2", "ADA").wants(t, exitUsage, "UTF-8")
