@@ -61,7 +61,7 @@ func (s *server) schema(t testing.TB) string {
 	t.Helper()
 	s.once.Do(func() { s.err = s.start() })
 	if s.err != nil {
-		t.Fatalf("PostgreSQL, which these tests need and  make setup  installs: %v", s.err)
+		t.Fatalf("PostgreSQL, which these tests need and  make setup-tests  installs: %v", s.err)
 	}
 	name := fmt.Sprintf("t%d", s.schemas.Add(1))
 	if _, err := s.admin.Exec("CREATE SCHEMA " + name); err != nil {
