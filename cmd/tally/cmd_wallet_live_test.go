@@ -217,6 +217,7 @@ func TestWalletLive(t *testing.T) {
 		"alice": {ntxs(10_000_000, 50_000_000), ntxs(8_000_000, 20_000_000), chain.Coins(40_000_000), chain.Coins(6_000_000)}, "bob": nil,
 		"busy": {nine, nine, nine, nine, chain.Coins(6_000_000)}, "killed": slices.Repeat([]chain.Value{nine}, 8),
 		"small": small, "one": {chain.Coins(60_000_000)}, "mixed": {ntxs(30_000_000, 5)}, "poor": {ntxs(4_000_000, 5)},
+		"giver": {nine}, "taker": nil,
 	})
 	alice, words, fromAlice, bob, toBob := all["alice"].home, all["alice"].words, all["alice"].at, all["bob"].home, all["bob"].at
 	to := toBob.String()
@@ -314,6 +315,19 @@ func TestWalletLive(t *testing.T) {
 		b.tally(t, bob, "", "submit", file, "--witness", file+".witness", "--out", signed).wants(t, 0)
 		b.past(t, signed)
 		b.tally(t, bob, "", "submit", signed).wants(t, exitRejected, "it has expired", "make it anew")
+	})
+
+	t.Run("spent since", func(t *testing.T) {
+		giver, taker := all["giver"], all["taker"]
+		gave := b.tally(t, giver.home, "", "send", "-y", "--all", "--to", taker.at.String(), "--valid-for", "5s")
+		gave.wants(t, 0)
+		b.tally(t, taker.home, "", "send", "-y", "--all", "--to", giver.at.String()).wants(t, 0)
+		file := filepath.Join(giver.home, "sent", strings.TrimSpace(gave.out)+".tx")
+		b.tally(t, bob, "", "submit", file).wants(t, exitRejected, "it may have been in the chain", "before you pay again")
+		b.past(t, file)
+		if a := b.tally(t, bob, "", "submit", file); strings.Contains(a.err, "make it anew") {
+			t.Errorf("what was paid is to be paid again:\n%s", a.err)
+		}
 	})
 
 	t.Run("a transaction of somebody else", func(t *testing.T) {

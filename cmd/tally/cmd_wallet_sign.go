@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -302,46 +303,82 @@ func (a *app) submit(ctx context.Context, nd *node.Node, tx *chain.Tx, file stri
 		return fail(exitNetwork, fmt.Errorf("whether %s was sent is not known: %w", tx.ID(), err), "%s", again)
 	}
 	if err != nil {
-		there, slot, e := seen(ctx, nd, body)
+		l, e := look(ctx, nd, tx, body)
+		late := body.Until != 0 && l.at >= body.Until
+		missing := slices.ContainsFunc(chain.Broken(err), func(r *chain.RuleError) bool { return r.Rule == "BadInputsUTxO" })
 		switch {
 		case e != nil:
 			return errors.Join(err, e)
-		case there:
+		case l.made:
 			a.note("It was in the chain already.")
 			return nil
-		case body.Until != 0 && slot >= body.Until:
+		case late && l.waits:
 			return fail(exitRejected, fmt.Errorf("%s: %w: %w", tx.ID(), errExpired, err), "it can never move anything now; make it anew")
+		case late || missing && !l.waits:
+			return fail(exitRejected, fmt.Errorf("%s: %w: %w", tx.ID(), errGone, err), "look its id up before you pay again")
 		}
 		return err
 	}
 	if !wait {
 		return nil
 	}
-	if err := a.awaitTx(ctx, nd, body); err != nil {
+	if err := a.awaitTx(ctx, nd, tx, body); err != nil {
 		return fail(exitNetwork, fmt.Errorf("%s was sent, but is not seen in the chain: %w", tx.ID(), err), "%s", again)
 	}
 	return nil
 }
 
-// errExpired is a transaction that did not get into the chain in time.
-var errExpired = errors.New("it has expired")
+var (
+	// errExpired is a transaction that did not get into the chain in time.
+	errExpired = errors.New("it has expired")
+	// errGone is a transaction of which nothing is left to see.
+	errGone = errors.New("what it spends is not there and neither is what it makes: it may have been in the chain, or something else was")
+)
 
-// seen says whether the transaction's first output is there, unspent, at the tip of the node's chain.
-func seen(ctx context.Context, nd *node.Node, body chain.TxBody) (there bool, at chain.Slot, err error) {
-	first := body.Outputs[0]
-	tip, _, us, err := nd.Snapshot(ctx, first.Address)
-	return slices.ContainsFunc(us, func(u chain.UTxO) bool { return u.Ref == first.Ref }), tip.Slot, err
+// looked is what a node's unspent outputs show of a transaction.
+type looked struct {
+	made  bool       // one that it makes is there: it is in the chain
+	waits bool       // one that it spends is there: it is not
+	at    chain.Slot // the tip
+}
+
+// look looks where the transaction pays, which is mostly where its change goes back to, and where its inputs are if it
+// was built here. It may find neither: somebody can have spent what it made.
+func look(ctx context.Context, nd *node.Node, tx *chain.Tx, body chain.TxBody) (l looked, err error) {
+	var at []chain.Address
+	for _, o := range body.Outputs {
+		at = append(at, o.Address)
+	}
+	for _, u := range tx.Resolved() {
+		at = append(at, u.Address)
+	}
+	slices.SortFunc(at, func(a, b chain.Address) int { return strings.Compare(a.String(), b.String()) })
+	tip, _, us, err := nd.Snapshot(ctx, slices.Compact(at)...)
+	for _, u := range us {
+		l.made = l.made || u.Ref.Tx == body.ID
+		l.waits = l.waits || slices.Contains(body.Inputs, u.Ref)
+	}
+	l.at = tip.Slot
+	return l, err
 }
 
 // awaitTx waits until a transaction is seen, or has expired.
-func (a *app) awaitTx(ctx context.Context, nd *node.Node, body chain.TxBody) error {
-	for {
-		there, slot, err := seen(ctx, nd, body)
-		if err != nil || there {
-			return err
+func (a *app) awaitTx(ctx context.Context, nd *node.Node, tx *chain.Tx, body chain.TxBody) error {
+	built := len(tx.Resolved()) > 0
+	for missed := 0; ; {
+		l, err := look(ctx, nd, tx, body)
+		if !l.waits && built {
+			missed++ // addresses may have been looked at before and after a block
 		}
-		if body.Until != 0 && slot >= body.Until {
+		switch {
+		case err != nil || l.made:
+			return err
+		case missed > 2:
+			return errGone
+		case body.Until != 0 && l.at >= body.Until && l.waits:
 			return errExpired
+		case body.Until != 0 && l.at >= body.Until:
+			return errGone
 		}
 		a.live("waiting until it is in the chain")
 		select {
