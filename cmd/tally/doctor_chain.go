@@ -138,7 +138,7 @@ func (d *doctor) scripts(ctx context.Context, nd *node.Node, n testnet.Network) 
 		d.failed("scripts", err)
 		return ctx.Err()
 	}
-	const published = 2 // policy and stub
+	published := len(c.Deploy(plutus.Frame{}).Outputs)
 	if found := c.FindReferences(us); len(found) < published {
 		d.warn("scripts", "nothing: transactions carry the scripts and cost more until somebody publishes them",
 			"%d of %d are published at %s", len(found), published, c.Address)
