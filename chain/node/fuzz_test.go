@@ -3,7 +3,6 @@ package node
 import (
 	"bytes"
 	"math"
-	"math/big"
 	"testing"
 
 	pcommon "github.com/blinklabs-io/gouroboros/protocol/common"
@@ -36,28 +35,4 @@ func FuzzPoint(f *testing.F) {
 			t.Errorf("%d %x is read as %v", slot, hash, p)
 		}
 	})
-}
-
-func TestMilliseconds(t *testing.T) {
-	huge := new(big.Int).Lsh(big.NewInt(1), 200)
-	for _, tt := range []struct {
-		in   any
-		want int64
-		ok   bool
-	}{
-		{uint64(0), 0, true},
-		{uint64(1_999_999_999), 1, true},
-		{int64(5_000_000_000), 5, true},
-		{*big.NewInt(20_000_000_000), 20, true},
-		{big.NewInt(20_000_000_000), 20, true},
-		{*huge, 0, false},
-		{int64(-1_000_000_000), 0, false},
-		{"1", 0, false},
-		{nil, 0, false},
-	} {
-		got, err := milliseconds(tt.in)
-		if got != tt.want || (err == nil) != tt.ok {
-			t.Errorf("%v: %d, %v", tt.in, got, err)
-		}
-	}
 }

@@ -169,6 +169,9 @@ func (s *script) answer(query any) (any, error) {
 			return []any{era}, nil
 		case *localstatequery.ShelleyQuery:
 			if _, ok := q.Query.(*localstatequery.ShelleyCurrentProtocolParamsQuery); ok {
+				if s.era != 6 {
+					return []any{[]any{s.era, "Later"}, []any{6, "Conway"}}, nil
+				}
 				return []any{s.params}, nil
 			}
 		}

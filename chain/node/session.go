@@ -10,15 +10,15 @@ import (
 	ouroboros "github.com/blinklabs-io/gouroboros"
 	"github.com/blinklabs-io/gouroboros/muxer"
 	"github.com/blinklabs-io/gouroboros/protocol/handshake"
-	"github.com/blinklabs-io/gouroboros/protocol/localstatequery"
 	"github.com/blinklabs-io/gouroboros/protocol/localtxmonitor"
 	"github.com/blinklabs-io/gouroboros/protocol/localtxsubmission"
 )
 
 // session is one connection after its handshake.
 type session struct {
-	net  net.Conn
-	conn *ouroboros.Connection
+	net   net.Conn
+	conn  *ouroboros.Connection
+	query *asker // nil: the node is too old for queries
 }
 
 // open dials and shakes hands. opts add mini-protocol settings.
@@ -29,7 +29,6 @@ func (n *Node) open(ctx context.Context, opts ...ouroboros.ConnectionOptionFunc)
 	}
 	// The context's deadline is the one that counts: the library's own must not come before it.
 	late := 2 * n.cfg.Timeout
-	query := localstatequery.NewConfig(localstatequery.WithAcquireTimeout(late), localstatequery.WithQueryTimeout(late))
 	submit := localtxsubmission.NewConfig(localtxsubmission.WithTimeout(late))
 	monitor := localtxmonitor.NewConfig(localtxmonitor.WithAcquireTimeout(late), localtxmonitor.WithQueryTimeout(late))
 	opts = append([]ouroboros.ConnectionOptionFunc{
@@ -37,7 +36,8 @@ func (n *Node) open(ctx context.Context, opts ...ouroboros.ConnectionOptionFunc)
 		ouroboros.WithNetworkMagic(n.cfg.Network.Magic),
 		ouroboros.WithNodeToNode(false),
 		ouroboros.WithKeepAlive(false),
-		ouroboros.WithLocalStateQueryConfig(query),
+		ouroboros.WithDelayProtocolStart(true),
+		ouroboros.WithDelayMuxerStart(true),
 		ouroboros.WithLocalTxSubmissionConfig(submit),
 		ouroboros.WithLocalTxMonitorConfig(monitor),
 	}, opts...)
@@ -46,8 +46,9 @@ func (n *Node) open(ctx context.Context, opts ...ouroboros.ConnectionOptionFunc)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
-	s := &session{nc, conn}
+	s := &session{net: nc, conn: conn}
 	if err == nil {
+		s.start()
 		n.cfg.Log.Debug("connected to node", "socket", n.cfg.Socket, "magic", n.cfg.Network.Magic)
 		return s, nil
 	}
@@ -56,6 +57,19 @@ func (n *Node) open(ctx context.Context, opts ...ouroboros.ConnectionOptionFunc)
 		return nil, fmt.Errorf("shaking hands with %s: %w: %w", n.cfg.Socket, ErrUnreachable, context.Cause(ctx))
 	}
 	return nil, n.refused(ctx, err)
+}
+
+// start begins the protocols: the library's, but for queries our own.
+func (s *session) start() {
+	s.conn.ChainSync().Client.Start()
+	s.conn.LocalTxSubmission().Client.Start()
+	if m := s.conn.LocalTxMonitor(); m != nil {
+		m.Client.Start()
+	}
+	if s.conn.LocalStateQuery() != nil {
+		s.query = startAsker(s.conn)
+	}
+	s.conn.Muxer().Start() // last: a connection that it finds broken takes no protocols any more
 }
 
 func (n *Node) dial(ctx context.Context) (net.Conn, error) {
@@ -124,7 +138,7 @@ func (n *Node) askMagic(ctx context.Context) (uint32, bool) {
 		accepts := func(nc net.Conn) bool {
 			conn, err := ouroboros.NewConnection(ouroboros.WithConnection(nc), ouroboros.WithNetworkMagic(magic), ouroboros.WithNodeToNode(false))
 			if err == nil {
-				(&session{nc, conn}).close()
+				(&session{net: nc, conn: conn}).close()
 			}
 			return err == nil
 		}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/blinklabs-io/gouroboros/protocol/localstatequery"
-
 	"github.com/tallycompute/tally/chain"
 )
 
@@ -40,18 +38,18 @@ func (s Status) Protocol() string {
 }
 
 // eras are the names of the hard-fork combinator's eras, by their place in it.
-var eras = []string{"byron", "shelley", "allegra", "mary", "alonzo", "babbage", "conway"}
+var eras = []string{"byron", "shelley", "allegra", "mary", "alonzo", "babbage", "conway", "dijkstra"}
 
 // Status asks the node everything about itself at once. A node in another era than Conway, which is still syncing or
 // ahead of this program, has no Params.
 func (n *Node) Status(ctx context.Context) (s Status, err error) {
-	err = n.view(ctx, "asking for the node's status", func(q *localstatequery.Client, tip chain.Point) error {
+	err = n.view(ctx, "asking for the node's status", func(q *asker, tip chain.Point) error {
 		s = Status{Tip: tip}
 		if s.Height, err = height(q, tip); err != nil {
 			return err
 		}
-		era, err := q.GetCurrentEra()
-		if err != nil {
+		var era int
+		if err := q.ask(queryEra, func(raw []byte) error { return unmarshal(raw, &era) }); err != nil {
 			return err
 		}
 		if s.Era = fmt.Sprintf("era %d", era); era >= 0 && era < len(eras) {
