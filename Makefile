@@ -101,8 +101,8 @@ bench-loop: setup build ## time the whole loop against plain torch + Gloo; write
 	@bin/tally demo bench --out bench/loop.json
 
 .PHONY: bench-chain
-bench-chain: setup-tests ## time the index on 5,000 blocks, claims and coin selection; writes bench/chain.json
-	CHAIN_OUT=$(CURDIR)/bench/chain.json $(GO) test -count=1 -timeout 20m -tags bench -v -run '^TestBench$$' ./chain/index
+bench-chain: setup-tests ## time the index on a devnet's 5,000 blocks, claims and coin selection; writes bench/chain.json
+	CHAIN_OUT=$(CURDIR)/bench/chain.json $(GO) test -count=1 -timeout 25m -tags bench -v -run '^TestBench$$' ./chain/index
 
 .PHONY: bench-settlement
 bench-settlement: build ## what every transition costs, the largest ones submitted to a node; writes bench/settlement.json

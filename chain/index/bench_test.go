@@ -19,12 +19,13 @@ import (
 
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/chain/index"
+	"github.com/tallycompute/tally/chain/node"
 	"github.com/tallycompute/tally/testnet/measure"
 )
 
 const (
 	benchBlocks   = 5000 // CHAIN_BLOCKS says otherwise
-	benchPerBlock = 20   // transactions
+	benchPerBlock = 20   // payments on average
 	benchRounds   = 3
 )
 
@@ -72,59 +73,82 @@ func (d *discard) Forward(context.Context, chain.Block, chain.Point) error {
 
 func (d *discard) Backward(context.Context, chain.Point) error { return nil }
 
-// benchIndex times an index of the same blocks, served by the same scripted node, against following them and doing
-// nothing, in turns.
+// benchIndex times an index of a devnet's chain against following it and doing nothing, in turns: as the devnet serves it,
+// and as a scripted node does that has the same blocks in memory.
 func benchIndex(t *testing.T, length int) (ms []measure.Measure) {
-	blocks := newTraffic(t, length)
+	tr := forgeTraffic(t, length)
+	n := len(tr.blocks)
+	perBlock := float64(tr.payments) / float64(n)
+	if n < length || perBlock < benchPerBlock {
+		t.Fatalf("%d blocks with %.1f payments each: too few", n, perBlock)
+	}
 	all, base := trafficConfig()
-	n := float64(len(blocks))
-	w := serveChain(t, blocks, len(blocks))
-	src := w.dial(t)
-	read := func() float64 {
+	w := serveChain(t, tr.blocks, n)
+	tip := w.tip()
+	dial := func(socket string) *node.Node {
+		src, err := node.Dial(t.Context(), node.Config{Socket: socket, Network: network})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { src.Close() })
+		return src
+	}
+	read := func(src *node.Node) float64 {
 		ctx, cancel := context.WithCancel(t.Context())
 		start := time.Now()
-		src.Follow(ctx, nil, &discard{len(blocks), cancel})
-		return n / time.Since(start).Seconds()
+		src.Follow(ctx, nil, &discard{n, cancel})
+		return float64(n) / time.Since(start).Seconds()
 	}
-	indexed := func(dsn string, watch []index.Credential) (*following, float64) {
+	indexed := func(src *node.Node, dsn string, watch []index.Credential) (*following, float64) {
 		start := time.Now()
 		ix := runOn(t, dsn, index.Config{Network: network, Base: base, Watch: watch}, src)
-		w.lead(t, ix, len(blocks))
-		speed := n / time.Since(start).Seconds()
+		reach(t, ix, tip)
+		speed := float64(n) / time.Since(start).Seconds()
 		ix.stop()
 		return ix, speed
 	}
+	ms = append(ms,
+		measure.Measure{Name: "chain/blocks", Value: float64(n), Unit: "blocks"},
+		measure.Measure{Name: "chain/transactions_per_block", Value: perBlock, Unit: "transactions"},
+	)
 	kinds := []struct {
 		name  string
 		watch []index.Credential
 	}{{"all_watched", all}, {"tenth_watched", all[2:]}}
-	reads, speeds := []float64{}, map[string][]float64{}
-	for range benchRounds {
-		reads = append(reads, read())
+	for _, server := range []struct {
+		name   string
+		src    *node.Node
+		anchor string
+	}{
+		{"chain/devnet", dial(tr.node.Socket), "the same blocks by chain-sync from the same devnet, decoded, not indexed; the same run"},
+		{"chain", dial(w.socket), "the same blocks by chain-sync from the same server in memory, decoded, not indexed; the same run"},
+	} {
+		reads, speeds := []float64{}, map[string][]float64{}
+		for round := range benchRounds {
+			tr.hold(t)
+			reads = append(reads, read(server.src))
+			for _, db := range index.Databases {
+				for _, k := range kinds {
+					ix, speed := indexed(server.src, db.New(t), k.watch)
+					ix.Close()
+					speeds[db.Name+"/"+k.name] = append(speeds[db.Name+"/"+k.name], speed)
+				}
+			}
+			t.Logf("%s: round %d of %d", server.name, round+1, benchRounds)
+		}
+		ms = append(ms, measure.Measure{Name: server.name + "/read", Value: median(reads), Unit: "blocks/s"})
 		for _, db := range index.Databases {
 			for _, k := range kinds {
-				ix, speed := indexed(db.New(t), k.watch)
-				ix.Close()
-				speeds[db.Name+"/"+k.name] = append(speeds[db.Name+"/"+k.name], speed)
+				name := db.Name + "/" + k.name
+				ms = append(ms, measure.Measure{Name: server.name + "/index/" + name, Value: median(speeds[name]), Unit: "blocks/s"}.
+					AgainstRate(median(reads), server.anchor))
 			}
 		}
 	}
-	ms = append(ms,
-		measure.Measure{Name: "chain/blocks", Value: n, Unit: "blocks"},
-		measure.Measure{Name: "chain/transactions_per_block", Value: benchPerBlock, Unit: "transactions"},
-		measure.Measure{Name: "chain/read", Value: median(reads), Unit: "blocks/s"},
-	)
-	for _, db := range index.Databases {
-		for _, k := range kinds {
-			name := db.Name + "/" + k.name
-			ms = append(ms, measure.Measure{Name: "chain/index/" + name, Value: median(speeds[name]), Unit: "blocks/s"}.
-				AgainstRate(median(reads), "the same blocks by chain-sync from the same server, decoded, not indexed; the same run"))
-		}
-	}
 	path := filepath.Join(t.TempDir(), "index.db")
-	ix, _ := indexed(path, all)
+	ix, _ := indexed(dial(w.socket), path, all)
 	ix.Close()
-	return append(ms, benchMemory(t, path, len(blocks)*benchPerBlock)...)
+	return append(ms, benchMemory(t, path, tr.payments)...)
 }
 
 // benchMemory is what a process of its own takes of memory that has that index open, and that has all outputs read.

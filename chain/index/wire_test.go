@@ -25,7 +25,13 @@ type rawBlock struct {
 }
 
 // capture takes the raw blocks of a node's chain, from the first to the one with a transaction.
-func capture(t *testing.T, socket string, until chain.TxID) (blocks []rawBlock) {
+func capture(t *testing.T, socket string, until chain.TxID) []rawBlock {
+	t.Helper()
+	return captureTo(t, socket, func(b rawBlock) bool { return hasTx(t, b, until) })
+}
+
+// captureTo takes them to the one that is the last.
+func captureTo(t *testing.T, socket string, last func(rawBlock) bool) (blocks []rawBlock) {
 	t.Helper()
 	got, done := make(chan rawBlock), make(chan struct{})
 	cfg := chainsync.NewConfig(
@@ -59,7 +65,7 @@ func capture(t *testing.T, socket string, until chain.TxID) (blocks []rawBlock) 
 	}
 	for b := range got {
 		blocks = append(blocks, b)
-		if hasTx(t, b, until) {
+		if last(b) {
 			return blocks
 		}
 	}
@@ -122,8 +128,19 @@ func (w *wire) lead(t testing.TB, ix *following, n int) {
 	close(w.changed)
 	w.changed = make(chan struct{})
 	w.mu.Unlock()
-	var tip chain.BlockHash
-	copy(tip[:], w.point(n).Hash)
+	reach(t, ix, w.tip())
+}
+
+// tip is the hash of the last block that it has now.
+func (w *wire) tip() (h chain.BlockHash) {
+	n, _ := w.now()
+	copy(h[:], w.point(n).Hash)
+	return h
+}
+
+// reach returns when an index is at a block.
+func reach(t testing.TB, ix *following, tip chain.BlockHash) {
+	t.Helper()
 	for {
 		changed := ix.Changed()
 		if ix.Tip().Hash == tip {
