@@ -35,9 +35,13 @@
 // dialer asks again until its own time to join is over.
 //
 // The port is the acceptor's for straight lanes, or 0: a dialer that has one too, and is not connected through a relay,
-// opens its lanes there, at the address that libp2p is connected to, as TLS 1.3 with libp2p's certificates and ALPN
-// "tally/collective/2", with the same hello and welcome and nothing between. It costs less than libp2p's muxer. Where
-// that port is not reached in 3 seconds, the lane is a libp2p stream.
+// opens its lanes there, at the address that libp2p is connected to: TLS 1.3 with libp2p's certificates and ALPN
+// "tally/collective/3" shows who is there; then both go on in records, hello and welcome first. A record is a u32, the 1 to
+// 65536 bytes that it seals, and those and a tag of 16 by AES-128-GCM (RFC 5116), with the u32 as associated data and the
+// number of records before it in this direction, u64 and four zeros, as nonce. The key of each 2^20 records is the
+// handshake's exporter (RFC 8446, section 7.5) for label "EXPORTER-tally-collective-lane" and context u8 1 for what the
+// dialer seals, 0 for the acceptor, and u64 the number of keys before. Where that port is not reached in 3 seconds, the
+// lane is a libp2p stream.
 //
 // Lane: each operation starts with a header, then carries payload whose
 // length both ends know. Header, 48 bytes:
@@ -110,6 +114,7 @@
 //
 // # History
 //
+//   - 2026-11: version 3 of straight lanes: records of their own.
 //   - 2026-11: version 2 of both: types, wire formats, names, lanes, parts, process groups; five more operations.
 //   - 2026-11: version 1 of both.
 package collective

@@ -17,7 +17,7 @@ type exchange struct {
 	// into is where bytes lo to hi of a rank's are read.
 	into func(from, lo, hi int) []byte
 	// done sees them there; nil: that was all.
-	done func(from, lo, hi int)
+	done func(from, lo, hi int) error
 }
 
 // mesh runs the exchanges one after another: the headers are sent once.
@@ -56,7 +56,7 @@ func (l *lane) mesh(h header, x exchange) error {
 				return l.broken(l.pipes[r], h, err)
 			}
 			if x.done != nil {
-				x.done(r, lo, hi)
+				return x.done(r, lo, hi)
 			}
 			return nil
 		})
@@ -133,7 +133,7 @@ func (l *lane) reduceScatter(h header, o Operation) error {
 		segment: segmentBytes, out: o.Counts, in: same(n, len(o.Dst)),
 		fill: func(to, lo, hi int) ([]byte, error) { return parts[to][lo:hi], nil },
 		into: func(_, lo, hi int) []byte { return l.segment()[:hi-lo] },
-		done: func(from, lo, hi int) {
+		done: func(from, lo, hi int) error {
 			own := o.Dst[lo:hi]
 			if from == mod(me-1, n) {
 				own = parts[me][lo:hi]
@@ -142,13 +142,14 @@ func (l *lane) reduceScatter(h header, o Operation) error {
 			if o.Reduce == Mean && from == mod(me+1, n) {
 				kernel.Divide(o.Type, o.Dst[lo:hi], n)
 			}
+			return nil
 		},
 	})
 }
 
 const (
 	packedBlock  = kernel.Block + 4 // a block as int8, with its scale
-	packedBlocks = 64               // in a segment
+	packedBlocks = 128              // in a segment
 )
 
 // int8Reduce rounds twice, whatever the number of ranks: each rank rounds what it sends to the one that folds a part,
@@ -166,10 +167,7 @@ func (l *lane) int8Reduce(h header, o Operation) error {
 		from = lo / packedBlock * line
 		return from, from + 4*(hi-lo-4*blocks)
 	}
-	p := packer{of: o}
-	if o.Residual != nil {
-		p.sum, p.lost = make([]byte, packedBlocks*line), make([]byte, packedBlocks*line)
-	}
+	send, round := newPacker(o), newPacker(o)
 	if l.packed == nil {
 		l.packed = make([]byte, packedBlocks*packedBlock)
 	}
@@ -177,7 +175,7 @@ func (l *lane) int8Reduce(h header, o Operation) error {
 	if err := l.headers(h, nil, nil); err != nil {
 		return err
 	}
-	mine := part(o.Dst, me)
+	mine, result := part(o.Dst, me), l.buffer(packed[me])
 	err := l.mesh(h, exchange{
 		segment: len(out), out: packed, in: same(n, packed[me]),
 		fill: func(to, lo, hi int) ([]byte, error) {
@@ -187,53 +185,61 @@ func (l *lane) int8Reduce(h header, o Operation) error {
 				residual = part(o.Residual, to)[a:b]
 			}
 			first, _ := bounds(len(o.Src), n, to, line)
-			return out[:hi-lo], p.pack(out[:hi-lo], part(o.Src, to)[a:b], residual, (first+a)/4)
+			return out[:hi-lo], send.pack(out[:hi-lo], part(o.Src, to)[a:b], residual, (first+a)/4)
 		},
 		into: func(_, lo, hi int) []byte { return l.segment()[:hi-lo] },
-		done: func(from, lo, hi int) {
+		done: func(from, lo, hi int) error {
 			a, b := values(lo, hi)
 			own := mine[a:b]
 			if from == mod(me-1, n) {
 				own = part(o.Src, me)[a:b]
 			}
 			kernel.AddInt8(mine[a:b], own, l.segment()[:hi-lo])
+			if from != mod(me+1, n) {
+				return nil
+			}
+			if o.Reduce == Mean { // and round, while it is at hand
+				kernel.Divide(F32, mine[a:b], n)
+			}
+			var residual []byte
+			if o.Residual != nil {
+				residual = part(o.Residual, me)[a:b]
+			}
+			first, _ := bounds(len(o.Src), n, me, line)
+			if err := round.pack(result[lo:hi], mine[a:b], residual, (first+a)/4); err != nil {
+				return err
+			}
+			kernel.UnpackInt8(mine[a:b], result[lo:hi], len(o.Dst))
+			return nil
 		},
 	})
 	if err != nil {
 		return err
 	}
-	if o.Reduce == Mean {
-		kernel.Divide(F32, mine, n)
-	}
-	result := l.buffer(packed[me])
-	for lo := 0; lo < len(result); lo += len(out) {
-		hi := min(lo+len(out), len(result))
-		a, b := values(lo, hi)
-		var residual []byte
-		if o.Residual != nil {
-			residual = part(o.Residual, me)[a:b]
-		}
-		first, _ := bounds(len(o.Src), n, me, line)
-		if err := p.pack(result[lo:hi], mine[a:b], residual, (first+a)/4); err != nil {
-			return err
-		}
-	}
-	kernel.UnpackInt8(mine, result)
 	return l.mesh(h, exchange{
 		segment: len(out), out: same(n, packed[me]), in: packed,
 		fill: func(_, lo, hi int) ([]byte, error) { return result[lo:hi], nil },
 		into: func(_, lo, hi int) []byte { return l.segment()[:hi-lo] },
-		done: func(from, lo, hi int) {
+		done: func(from, lo, hi int) error {
 			a, b := values(lo, hi)
-			kernel.UnpackInt8(part(o.Dst, from)[a:b], l.segment()[:hi-lo])
+			kernel.UnpackInt8(part(o.Dst, from)[a:b], l.segment()[:hi-lo], len(o.Dst))
+			return nil
 		},
 	})
 }
 
-// A packer rounds to int8 and, with memory for it, remembers what was lost.
+// A packer rounds to int8 and, if the operation has memory for it, remembers what was lost.
 type packer struct {
 	of        Operation
-	sum, lost []byte
+	sum, lost []byte // a segment's
+}
+
+func newPacker(o Operation) packer {
+	p := packer{of: o}
+	if o.Residual != nil {
+		p.sum, p.lost = make([]byte, packedBlocks*4*kernel.Block), make([]byte, packedBlocks*4*kernel.Block)
+	}
+	return p
 }
 
 // pack rounds src and what was lost of it before, if residual is not nil; at is where src begins in its tensor.
@@ -252,7 +258,7 @@ func (p packer) pack(dst, src, residual []byte, at int) error {
 	}
 	if residual != nil {
 		lost := p.lost[:len(src)]
-		kernel.UnpackInt8(lost, dst)
+		kernel.UnpackInt8(lost, dst, len(lost))
 		kernel.Subtract(residual, src, lost)
 	}
 	return nil

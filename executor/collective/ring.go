@@ -87,7 +87,7 @@ func (l *lane) bf16Hops(o Operation) []hop {
 			}
 		}
 		if i >= n-2 {
-			h.done = func(lo, hi int) { kernel.UnpackBF16(o.Dst[2*(start+lo):2*(start+hi)], into[lo:hi]) }
+			h.done = func(lo, hi int) { kernel.UnpackBF16(o.Dst[2*(start+lo):2*(start+hi)], into[lo:hi], len(o.Dst)) }
 		}
 		hops = append(hops, h)
 	}

@@ -21,7 +21,7 @@ import (
 // fewer copies and system calls for bulk. Where the peer's port cannot be reached, the lane is a libp2p stream.
 
 const (
-	straightALPN = "tally/collective/2"
+	straightALPN = "tally/collective/3"
 	// straightTime bounds reaching a peer's port: a firewall may be silent about it, and there is another way.
 	straightTime = 3 * time.Second
 )
@@ -96,7 +96,7 @@ func (s *Service) takeStraight(l net.Listener, identity *libp2ptls.Identity) {
 			time.Sleep(redialPause)
 			continue
 		}
-		go s.accept(&straightStream{cork: newCork(conn)}, func(st stream) (peer.ID, error) {
+		go s.accept(newStraight(conn), func(st stream) (peer.ID, error) {
 			return st.(*straightStream).secure(identity, "", tls.Server)
 		}, s.handshake)
 	}
@@ -111,7 +111,7 @@ func (s *Service) dialStraight(ctx context.Context, to peer.ID, at string, h hel
 	if err != nil {
 		return nil, err
 	}
-	st := &straightStream{cork: newCork(conn)}
+	st := newStraight(conn)
 	stop := context.AfterFunc(ctx, func() { _ = st.Reset() })
 	defer stop()
 	_, err = st.secure(s.straight.identity, to, tls.Client)
@@ -142,27 +142,33 @@ func straightTo(conn network.Conn, port uint16) (string, bool) {
 	return net.JoinHostPort(ip.String(), strconv.Itoa(int(port))), true
 }
 
-// straightStream is such a lane.
+// straightStream is such a connection. One goroutine reads and one writes.
 type straightStream struct {
-	*tls.Conn
-	cork *cork
+	ahead
+	sealing, opening direction
+	out              []byte // sealed
+	opened           []byte // of a record of which a part was read
 }
+
+func newStraight(c net.Conn) *straightStream { return &straightStream{ahead: ahead{Conn: c}} }
 
 // secure does the handshake, by which each end proves its peer ID; want is the other's, if it is known.
 func (s *straightStream) secure(id *libp2ptls.Identity, want peer.ID, side func(net.Conn, *tls.Config) *tls.Conn) (peer.ID, error) {
-	if err := s.cork.SetDeadline(time.Now().Add(handshakeTime)); err != nil {
+	if err := s.SetDeadline(time.Now().Add(handshakeTime)); err != nil {
 		return "", err
 	}
 	cfg, keys := id.ConfigForPeer(want)
 	cfg.NextProtos = []string{straightALPN}
-	cfg.DynamicRecordSizingDisabled = true
-	s.Conn = side(s.cork, cfg)
-	if err := s.Handshake(); err != nil {
+	conn := side(&s.ahead, cfg)
+	if err := conn.Handshake(); err != nil {
 		return "", err
 	}
-	if got := s.ConnectionState().NegotiatedProtocol; got != straightALPN {
+	state := conn.ConnectionState()
+	if got := state.NegotiatedProtocol; got != straightALPN {
 		return "", fmt.Errorf("%w: it speaks %q", ErrFrame, got)
 	}
+	s.sealing = direction{export: state.ExportKeyingMaterial, dialer: want != ""}
+	s.opening = direction{export: state.ExportKeyingMaterial, dialer: want == ""}
 	var key crypto.PubKey
 	select {
 	case key = <-keys:
@@ -174,18 +180,48 @@ func (s *straightStream) secure(id *libp2ptls.Identity, want peer.ID, side func(
 	return peer.IDFromPublicKey(key)
 }
 
-// Write sends all records of b in as few system calls as there are buffers.
+// Write sends a segment's records in one system call.
 func (s *straightStream) Write(b []byte) (int, error) {
-	s.cork.hold()
-	n, err := s.Conn.Write(b)
-	if e := s.cork.flush(); err == nil {
-		err = e
+	n := 0
+	for n < len(b) {
+		s.out = s.out[:0]
+		end := min(n+segmentBytes, len(b))
+		for lo := n; lo < end; lo += recordBytes {
+			var err error
+			if s.out, err = s.sealing.seal(s.out, b[lo:min(lo+recordBytes, end)]); err != nil {
+				return n, err
+			}
+		}
+		if _, err := s.Conn.Write(s.out); err != nil {
+			return n, err
+		}
+		n = end
 	}
-	return n, err
+	return n, nil
+}
+
+// Read opens a record into b, or a part of it if b is smaller.
+func (s *straightStream) Read(b []byte) (int, error) {
+	if len(s.opened) == 0 {
+		record, err := s.record()
+		if err != nil {
+			return 0, err
+		}
+		if len(b) >= len(record)-recordHead-recordTag {
+			got, err := s.opening.open(b[:0], record)
+			return len(got), err
+		}
+		if s.opened, err = s.opening.open(record[recordHead:recordHead], record); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(b, s.opened)
+	s.opened = s.opened[n:]
+	return n, nil
 }
 
 // Reset ends the connection at once, without waiting for what is under way.
-func (s *straightStream) Reset() error { return s.cork.Close() }
+func (s *straightStream) Reset() error { return s.Conn.Close() }
 
 // Close is Reset: the group's goodbyes have waited for everything.
 func (s *straightStream) Close() error { return s.Reset() }

@@ -176,11 +176,11 @@ func TestWiresAgree(t *testing.T) {
 		fill(F32, src, rng)
 		fill(F32, a, rng)
 		results := map[string][]byte{}
-		run := func(how string) {
+		run := func(how string, result int) {
 			half, sum, wide := make([]byte, 2*n), make([]byte, 2*n), make([]byte, 4*n)
 			PackBF16(half, src)
 			AddPackBF16(sum, a, half)
-			UnpackBF16(wide, sum)
+			UnpackBF16(wide, sum, result)
 			Settle(BF16, sum)
 			Settle(F32, wide)
 			for i, x := range of[float32](src) {
@@ -198,7 +198,7 @@ func TestWiresAgree(t *testing.T) {
 			if err := PackInt8(q, finite); err != nil {
 				t.Fatalf("%s: %v", how, err)
 			}
-			UnpackInt8(deq, q)
+			UnpackInt8(deq, q, result)
 			AddInt8(added, a, q)
 			Settle(F32, added)
 			for i, x := range of[float32](finite) {
@@ -216,9 +216,10 @@ func TestWiresAgree(t *testing.T) {
 			all := bytes.Join([][]byte{half, sum, wide, q, deq, added, divided}, nil)
 			results[how] = all
 		}
-		run("assembled")
-		inGo(func() { run("in Go") })
-		if !bytes.Equal(results["assembled"], results["in Go"]) {
+		run("assembled", 4*n)
+		run("past the cache", cached+1)
+		inGo(func() { run("in Go", 4*n) })
+		if !bytes.Equal(results["assembled"], results["in Go"]) || !bytes.Equal(results["past the cache"], results["in Go"]) {
 			t.Fatalf("%d elements: assembled and Go loops differ", n)
 		}
 	}
@@ -293,10 +294,10 @@ func BenchmarkWire(b *testing.B) {
 	}
 	for name, f := range map[string]func(){
 		"packBF16":    func() { PackBF16(h, x) },
-		"unpackBF16":  func() { UnpackBF16(y, h) },
+		"unpackBF16":  func() { UnpackBF16(y, h, len(y)) },
 		"addPackBF16": func() { AddPackBF16(h, x, h) },
 		"packInt8":    func() { _ = PackInt8(q, x) },
-		"unpackInt8":  func() { UnpackInt8(y, q) },
+		"unpackInt8":  func() { UnpackInt8(y, q, len(y)) },
 		"addInt8":     func() { AddInt8(y, x, q) },
 		"divide":      func() { Divide(F32, y, 3) },
 	} {

@@ -152,6 +152,11 @@ func packBF16(dst *byte, src *byte, n int)
 //go:noescape
 func unpackBF16(dst *byte, src *byte, n int)
 
+// unpackBF16Past widens n bfloat16 to float32; n is a multiple of 16. It writes past the cache: dst is a multiple of 32.
+//
+//go:noescape
+func unpackBF16Past(dst *byte, src *byte, n int)
+
 // addPackBF16 rounds the sum of n float32 and n bfloat16 to bfloat16; n is a multiple of 16.
 //
 //go:noescape
@@ -166,6 +171,11 @@ func packInt8(dst *byte, src *byte, n int, inverse float32)
 //
 //go:noescape
 func unpackInt8(dst *byte, src *byte, n int, scale float32)
+
+// unpackInt8Past widens n int8 to float32, times scale; n is a multiple of 8. It writes past the cache: dst is a multiple of 32.
+//
+//go:noescape
+func unpackInt8Past(dst *byte, src *byte, n int, scale float32)
 
 // addInt8 adds n int8, times scale, to n float32; n is a multiple of 8.
 //

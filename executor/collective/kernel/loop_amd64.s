@@ -2323,6 +2323,32 @@ unpackBF16_after_1:
 	VZEROUPPER
 	RET
 
+// func unpackBF16Past(dst *byte, src *byte, n int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·unpackBF16Past(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ n+16(FP), DX
+
+unpackBF16Past_by_1:
+	CMPQ      DX, $0x10
+	JL        unpackBF16Past_after_1
+	VPMOVZXWD (CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVNTPS  Y0, (AX)
+	VPMOVZXWD 16(CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVNTPS  Y0, 32(AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x20, CX
+	SUBQ      $0x10, DX
+	JMP       unpackBF16Past_by_1
+
+unpackBF16Past_after_1:
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func addPackBF16(dst *byte, a *byte, src *byte, n int)
 // Requires: AVX, AVX2
 TEXT ·addPackBF16(SB), NOSPLIT, $0-32
@@ -2368,7 +2394,7 @@ addPackBF16_after_1:
 	RET
 
 // func packInt8(dst *byte, src *byte, n int, inverse float32)
-// Requires: AVX, AVX2, SSE
+// Requires: AVX, AVX2, MMX+, SSE
 TEXT ·packInt8(SB), NOSPLIT, $0-28
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -2378,25 +2404,27 @@ TEXT ·packInt8(SB), NOSPLIT, $0-28
 	MOVQ         n+16(FP), DX
 
 packInt8_by_1:
-	CMPQ      DX, $0x20
-	JL        packInt8_after_1
-	VMULPS    (CX), Y0, Y2
-	VCVTPS2DQ Y2, Y2
-	VMULPS    32(CX), Y0, Y3
-	VCVTPS2DQ Y3, Y3
-	VMULPS    64(CX), Y0, Y4
-	VCVTPS2DQ Y4, Y4
-	VMULPS    96(CX), Y0, Y5
-	VCVTPS2DQ Y5, Y5
-	VPACKSSDW Y3, Y2, Y2
-	VPACKSSDW Y5, Y4, Y4
-	VPACKSSWB Y4, Y2, Y2
-	VPERMD    Y2, Y1, Y2
-	VMOVDQU   Y2, (AX)
-	ADDQ      $0x20, AX
-	ADDQ      $0x80, CX
-	SUBQ      $0x20, DX
-	JMP       packInt8_by_1
+	CMPQ       DX, $0x20
+	JL         packInt8_after_1
+	VMULPS     (CX), Y0, Y2
+	VCVTPS2DQ  Y2, Y2
+	VMULPS     32(CX), Y0, Y3
+	VCVTPS2DQ  Y3, Y3
+	VMULPS     64(CX), Y0, Y4
+	VCVTPS2DQ  Y4, Y4
+	VMULPS     96(CX), Y0, Y5
+	VCVTPS2DQ  Y5, Y5
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4160(CX)
+	VPACKSSDW  Y3, Y2, Y2
+	VPACKSSDW  Y5, Y4, Y4
+	VPACKSSWB  Y4, Y2, Y2
+	VPERMD     Y2, Y1, Y2
+	VMOVDQU    Y2, (AX)
+	ADDQ       $0x20, AX
+	ADDQ       $0x80, CX
+	SUBQ       $0x20, DX
+	JMP        packInt8_by_1
 
 packInt8_after_1:
 	VZEROUPPER
@@ -2434,6 +2462,32 @@ unpackInt8_by_1:
 	JMP       unpackInt8_by_1
 
 unpackInt8_after_1:
+	VZEROUPPER
+	RET
+
+// func unpackInt8Past(dst *byte, src *byte, n int, scale float32)
+// Requires: AVX, AVX2, MMX+, SSE
+TEXT ·unpackInt8Past(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVSS        scale+24(FP), X0
+	VBROADCASTSS X0, Y0
+	MOVQ         n+16(FP), DX
+
+unpackInt8Past_by_1:
+	CMPQ      DX, $0x08
+	JL        unpackInt8Past_after_1
+	VPMOVSXBD (CX), Y1
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y0, Y1, Y1
+	VMOVNTPS  Y1, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x08, CX
+	SUBQ      $0x08, DX
+	JMP       unpackInt8Past_by_1
+
+unpackInt8Past_after_1:
+	SFENCE
 	VZEROUPPER
 	RET
 

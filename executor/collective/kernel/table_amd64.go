@@ -16,7 +16,7 @@ var assembled = [types][ops]func(dst, a, b *byte, n int){
 }
 
 var assembledWire = wireLoops{
-	packBF16: packBF16, unpackBF16: unpackBF16, addPackBF16: addPackBF16,
-	packInt8: packInt8, unpackInt8: unpackInt8, addInt8: addInt8,
+	packBF16: packBF16, unpackBF16: unpackBF16, unpackBF16Past: unpackBF16Past, addPackBF16: addPackBF16,
+	packInt8: packInt8, unpackInt8: unpackInt8, unpackInt8Past: unpackInt8Past, addInt8: addInt8,
 	largest: largestF32, divide: divideF32,
 }

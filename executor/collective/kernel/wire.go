@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"math"
+	"unsafe"
 )
 
 // NotFinite is the error that NaN or infinity has no place among 256 values.
@@ -30,12 +31,16 @@ func PackBF16(dst, src []byte) {
 	}
 }
 
-// UnpackBF16 widens bfloat16 to float32. dst has twice src's bytes.
-func UnpackBF16(dst, src []byte) {
+// UnpackBF16 widens bfloat16 to float32. dst has twice src's bytes, and is part of a result of so many.
+func UnpackBF16(dst, src []byte, result int) {
 	done := 0
 	if wire.unpackBF16 != nil {
 		if done = len(src) / 2 &^ 15; done > 0 {
-			wire.unpackBF16(&dst[0], &src[0], done)
+			loop := wire.unpackBF16
+			if past(dst, result) {
+				loop = wire.unpackBF16Past
+			}
+			loop(&dst[0], &src[0], done)
 		}
 	}
 	d, s := of[float32](dst), of[uint16](src)
@@ -123,13 +128,27 @@ func packBlock(dst, src []byte, inverse float32) {
 	}
 }
 
-// UnpackInt8 widens what PackInt8 made. dst is float32.
-func UnpackInt8(dst, src []byte) { eachBlock(dst, nil, src) }
+// UnpackInt8 widens what PackInt8 made. dst is float32, and part of a result of so many bytes.
+func UnpackInt8(dst, src []byte, result int) {
+	unpack := wire.unpackInt8
+	if past(dst, result) {
+		unpack = wire.unpackInt8Past
+	}
+	eachBlock(dst, nil, src, unpack)
+}
 
 // AddInt8 writes a + src into dst, where a and dst are float32, which may be the same, and src is what PackInt8 made.
-func AddInt8(dst, a, src []byte) { eachBlock(dst, a, src) }
+func AddInt8(dst, a, src []byte) { eachBlock(dst, a, src, nil) }
 
-func eachBlock(dst, a, src []byte) {
+// cached is how large a result may be to be in the cache when it is used.
+const cached = 4 << 20
+
+// past says whether what is written goes past the cache, which saves reading what it replaces.
+func past(dst []byte, result int) bool {
+	return result > cached && uintptr(unsafe.Pointer(unsafe.SliceData(dst)))%vectorBytes == 0
+}
+
+func eachBlock(dst, a, src []byte, unpack func(dst, src *byte, n int, scale float32)) {
 	for len(dst) > 0 {
 		n := min(len(dst)/4, Block)
 		scale, q := of[float32](src[:4])[0], src[4:4+n]
@@ -138,7 +157,7 @@ func eachBlock(dst, a, src []byte) {
 		case wire.addInt8 == nil || done == 0:
 			done = 0
 		case a == nil:
-			wire.unpackInt8(&dst[0], &q[0], done, scale)
+			unpack(&dst[0], &q[0], done, scale)
 		default:
 			wire.addInt8(&dst[0], &a[0], &q[0], done, scale)
 		}

@@ -32,13 +32,19 @@ func wires() {
 		VMOVUPS(at(p.arg["src"], 32), hi)
 		storeBF16(lo, hi, at(p.arg["dst"], 0))
 	}, stride{"dst": 2, "src": 4})
-	function("unpackBF16", "func(dst, src *byte, n int)", "widens n bfloat16 to float32; n is a multiple of 16.", 16, func(p pointers) {
-		for i := range 2 {
-			x := YMM()
-			loadBF16(at(p.arg["src"], 16*i), x)
-			VMOVUPS(x, at(p.arg["dst"], 32*i))
-		}
-	}, stride{"dst": 4, "src": 2})
+	for _, k := range []struct {
+		name  string
+		store func(x, to Op)
+		doc   string
+	}{{"unpackBF16", store, ""}, {"unpackBF16Past", VMOVNTPS, past}} {
+		function(k.name, "func(dst, src *byte, n int)", "widens n bfloat16 to float32; n is a multiple of 16."+k.doc, 16, func(p pointers) {
+			for i := range 2 {
+				x := YMM()
+				loadBF16(at(p.arg["src"], 16*i), x)
+				k.store(x, at(p.arg["dst"], 32*i))
+			}
+		}, stride{"dst": 4, "src": 2})
+	}
 	function("addPackBF16", "func(dst, a, src *byte, n int)", "rounds the sum of n float32 and n bfloat16 to bfloat16; n is a multiple of 16.", 16, func(p pointers) {
 		lo, hi := YMM(), YMM()
 		for i, z := range []reg256{lo, hi} {
@@ -56,20 +62,29 @@ func wires() {
 			VMULPS(at(p.arg["src"], 32*i), p.scale, q[i])
 			VCVTPS2DQ(q[i], q[i])
 		}
+		for i := range 2 { // the next block: the CPU's own prefetching ends with a page, which a block is
+			PREFETCHT0(at(p.arg["src"], 4096+64*i))
+		}
 		VPACKSSDW(q[1], q[0], q[0])
 		VPACKSSDW(q[3], q[2], q[2])
 		VPACKSSWB(q[2], q[0], q[0])
 		VPERMD(q[0], p.order, q[0])
 		VMOVDQU(q[0], at(p.arg["dst"], 0))
 	}, stride{"dst": 1, "src": 4})
-	unpackInt8("unpackInt8", "func(dst, src *byte, n int, scale float32)", "widens n int8 to float32, times scale; n is a multiple of 8.", nil)
-	unpackInt8("addInt8", "func(dst, a, src *byte, n int, scale float32)", "adds n int8, times scale, to n float32; n is a multiple of 8.",
+	unpackInt8("unpackInt8", "func(dst, src *byte, n int, scale float32)", "widens n int8 to float32, times scale; n is a multiple of 8.", store, nil)
+	unpackInt8("unpackInt8Past", "func(dst, src *byte, n int, scale float32)", "widens n int8 to float32, times scale; n is a multiple of 8."+past, VMOVNTPS, nil)
+	unpackInt8("addInt8", "func(dst, a, src *byte, n int, scale float32)", "adds n int8, times scale, to n float32; n is a multiple of 8.", store,
 		func(x reg256, p pointers) { VADDPS(at(p.arg["a"], 0), x, x) })
 	largest()
 	divide()
 }
 
-func unpackInt8(name, signature, doc string, then func(x reg256, p pointers)) {
+// past is said of loops that write past the cache, for results larger than it.
+const past = " It writes past the cache: dst is a multiple of 32."
+
+func store(x, to Op) { VMOVUPS(x, to) }
+
+func unpackInt8(name, signature, doc string, store func(x, to Op), then func(x reg256, p pointers)) {
 	by := stride{"dst": 4, "src": 1}
 	if then != nil {
 		by["a"] = 4
@@ -82,7 +97,7 @@ func unpackInt8(name, signature, doc string, then func(x reg256, p pointers)) {
 		if then != nil {
 			then(x, p)
 		}
-		VMOVUPS(x, at(p.arg["dst"], 0))
+		store(x, at(p.arg["dst"], 0))
 	}, by)
 }
 
@@ -124,6 +139,9 @@ func function(name, signature, doc string, unit int, body func(p pointers), by s
 			}
 		}
 	})
+	if strings.HasSuffix(doc, past) {
+		SFENCE()
+	}
 	VZEROUPPER()
 	RET()
 }
