@@ -35,7 +35,8 @@ type TxBody struct {
 	// What Tally never uses is only said to be there.
 	HasCertificates, HasWithdrawals, HasVotes, HasProposals, HasTreasury, HasDonation bool
 
-	raw map[uint64][]byte // the fields of that last line
+	raw   map[uint64][]byte // the fields of that last line
+	notes []string          // what has no place above
 }
 
 // Fields of a transaction body that are read as they are.
@@ -55,19 +56,40 @@ func Inspect(body []byte) (TxBody, error) {
 	if len(body) > MaxTxBytes {
 		return TxBody{}, fmt.Errorf("transaction body of %d bytes, at most %d: %w", len(body), MaxTxBytes, ErrMalformed)
 	}
-	t := TxBody{ID: blake2b.Sum256(body), raw: map[uint64][]byte{}}
-	r := reader{b: body}
-	last := -1
+	t, err := readBody(&reader{b: body}, blake2b.Sum256(body))
+	if err != nil {
+		return TxBody{}, err
+	}
+	if !bytes.Equal(t.encode(), body) {
+		return TxBody{}, fmt.Errorf("transaction body is not in its canonical encoding: %w", ErrMalformed)
+	}
+	return t, nil
+}
+
+// InspectAny decodes a body that others encoded, in any way the ledger takes: numbers of any length, indefinite
+// lengths, nothing in order, sets without tag, outputs in their older forms. Still nothing in the bytes escapes the
+// view: what has no place in it is in Extras, and what is not known or there twice is an error that names it.
+func InspectAny(body []byte) (TxBody, error) {
+	w, err := parseWire(body, MaxTxBytes)
+	if err != nil {
+		return TxBody{}, fmt.Errorf("transaction body: %w", err)
+	}
+	return readBody(&reader{b: w.plain(nil), free: true}, blake2b.Sum256(body))
+}
+
+func readBody(r *reader, id TxID) (TxBody, error) {
+	t := TxBody{ID: id, raw: map[uint64][]byte{}}
+	last, seen := -1, map[uint64]bool{}
 	for range r.mapLen() {
 		k := r.uint()
-		if r.err == nil && int64(k) <= int64(last) {
+		if r.err == nil && (seen[k] || !r.free && int64(k) <= int64(last)) {
 			r.fail("field %d after field %d", k, last)
 		}
 		if r.err != nil {
 			break
 		}
-		last = int(k)
-		t.field(&r, k)
+		last, seen[k] = int(k), true
+		t.field(r, k)
 	}
 	if err := r.end(); err != nil {
 		return TxBody{}, fmt.Errorf("transaction body: %w", err)
@@ -75,9 +97,7 @@ func Inspect(body []byte) (TxBody, error) {
 	if len(t.Inputs) == 0 {
 		return TxBody{}, fmt.Errorf("transaction body without inputs: %w", ErrMalformed)
 	}
-	if !bytes.Equal(t.encode(), body) {
-		return TxBody{}, fmt.Errorf("transaction body is not in its canonical encoding: %w", ErrMalformed)
-	}
+	t.notes = r.notes
 	return t, nil
 }
 
@@ -90,12 +110,15 @@ func (t *TxBody) field(r *reader, k uint64) {
 			if r.err != nil {
 				return
 			}
+			r.what = fmt.Sprintf("output %d", i)
 			t.Outputs = append(t.Outputs, UTxO{Ref: OutRef{t.ID, uint32(i)}, Output: r.output()})
 		}
 	case 2:
 		t.Fee = Lovelace(r.uint())
 	case 3:
-		t.Until = Slot(r.uint())
+		if t.Until = Slot(r.uint()); t.Until == 0 {
+			r.fail("valid before slot 0 only")
+		}
 	case 7:
 		t.AuxDataHash = new(Hash256)
 		r.fixed(t.AuxDataHash[:])
@@ -114,10 +137,16 @@ func (t *TxBody) field(r *reader, k uint64) {
 			r.fixed(h[:])
 			t.Signers = append(t.Signers, h)
 		}
+		if sorted := sortedKeys(t.Signers); r.free && len(sorted) != len(t.Signers) {
+			r.fail("a required signer twice")
+		} else if r.free {
+			t.Signers = sorted
+		}
 	case 15:
 		n := uint8(min(r.uint(), 255))
 		t.NetworkID = &n
 	case 16:
+		r.what = "the return of collateral"
 		o := r.output()
 		t.CollateralReturn = &o
 	case 17:

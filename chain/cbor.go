@@ -24,6 +24,7 @@ const (
 const (
 	tagEncoded = 24  // a byte string that holds CBOR
 	tagSet     = 258 // a set
+	tagAux     = 259 // auxiliary data since Alonzo
 )
 
 const (
@@ -123,10 +124,13 @@ func appendAssets[Q uint64 | int64](b []byte, m map[AssetID]Q, quantity func([]b
 // reader reads the one canonical encoding: shortest heads, definite lengths. Its first error sticks; after it every
 // method returns a zero value and loops end.
 type reader struct {
-	b   []byte
-	off int
-	lax bool // heads need not be in their shortest form
-	err error
+	b     []byte
+	off   int
+	lax   bool // heads need not be in their shortest form
+	free  bool // sets need no tag, nothing an order, and outputs may have their older forms
+	what  string
+	notes []string // what free reading found and has no place for
+	err   error
 }
 
 func (r *reader) fail(format string, args ...any) {
@@ -254,7 +258,9 @@ func (r *reader) tag(want uint64) {
 }
 
 func (r *reader) set() int {
-	r.tag(tagSet)
+	if !r.free || r.peek()>>5 == majorTag {
+		r.tag(tagSet)
+	}
 	return r.array()
 }
 
@@ -279,7 +285,7 @@ func (r *reader) ref() (o OutRef) {
 
 func (r *reader) refs() []OutRef {
 	n := r.set()
-	if n == 0 {
+	if n == 0 && !r.free {
 		r.fail("empty set")
 	}
 	var out []OutRef
@@ -289,20 +295,32 @@ func (r *reader) refs() []OutRef {
 		}
 		out = append(out, r.ref())
 	}
-	return out
+	if !r.free {
+		return out
+	}
+	sorted := sortedRefs(out)
+	if len(sorted) != len(out) {
+		r.fail("an input twice")
+	}
+	return sorted
 }
 
 // assets reads {policy: {name: quantity}} in canonical order without empty maps and zero quantities.
 func assets[Q uint64 | int64](r *reader, quantity func() Q) map[AssetID]Q {
 	m := map[AssetID]Q{}
 	n := r.mapLen()
-	if n == 0 {
+	if n == 0 && !r.free {
 		r.fail("no assets")
 	}
 	var prev AssetID
+	policies := map[ScriptHash]bool{}
 	for i := range n {
 		var id AssetID
 		r.fixed(id.Policy[:])
+		if policies[id.Policy] {
+			r.fail("policy %s twice", id.Policy)
+		}
+		policies[id.Policy] = true
 		k := r.mapLen()
 		if k == 0 {
 			r.fail("policy without assets")
@@ -316,8 +334,8 @@ func assets[Q uint64 | int64](r *reader, quantity func() Q) map[AssetID]Q {
 			if q == 0 {
 				r.fail("quantity 0 of %s", id)
 			}
-			if (i > 0 || j > 0) && canonicalAssets(prev, id) >= 0 {
-				r.fail("assets out of order")
+			if _, twice := m[id]; twice || !r.free && (i > 0 || j > 0) && canonicalAssets(prev, id) >= 0 {
+				r.fail("assets out of order, or one twice")
 			}
 			m[id], prev = q, id
 		}

@@ -9,6 +9,9 @@ import (
 // passes on a node. resolved must hold every input, collateral and reference. A refusal is a RuleError, a script's a
 // ScriptError, and a transaction with parts that are not checked here ErrMalformed.
 func Check(tx *Tx, resolved []UTxO, p Params, clk Clock, net Network, slot Slot) error {
+	if err := tx.canonical(); err != nil {
+		return err
+	}
 	body, err := tx.Inspect()
 	if err != nil {
 		return err

@@ -37,13 +37,13 @@ func (t *Tx) Envelope() TextEnvelope {
 }
 
 // ReadTx reads a transaction from a file: cardano-cli's text envelope, or the plain hex that wallets exchange
-// (CIP-30). Its body must be in the canonical encoding, see DecodeTx.
+// (CIP-30), whoever encoded it: see DecodeAnyTx.
 func ReadTx(file []byte) (*Tx, error) {
 	b, err := envelopeBytes(file, "transaction", "Tx ConwayEra", envelopeUnsigned, envelopeSigned)
 	if err != nil {
 		return nil, err
 	}
-	return DecodeTx(b)
+	return DecodeAnyTx(b)
 }
 
 // Signature is one key's signature of a transaction, with the key that verifies it.
@@ -76,7 +76,11 @@ func (t *Tx) AddWitnesses(file []byte) error {
 	if err != nil {
 		return err
 	}
-	r := reader{b: b, lax: true}
+	item, err := parseWire(b, MaxEnvelope)
+	if err != nil {
+		return fmt.Errorf("witness file: %w", err)
+	}
+	r := reader{b: item.plain(nil), free: true}
 	var found []witness
 	if r.peek()>>5 == majorMap {
 		found = r.witnessSet()
@@ -104,15 +108,15 @@ func (r *reader) witnessSet() (out []witness) {
 		if k := r.uint(); r.err == nil && k != witnessKeys {
 			r.fail("witness set with field %d: only keys' signatures are taken from it", k)
 		}
-		if r.peek()>>5 == majorTag {
-			r.tag(tagSet)
-		}
-		for range r.array() {
-			if r.err != nil {
-				return nil
-			}
-			out = append(out, r.pair())
-		}
+		out = append(out, r.pairs()...)
+	}
+	return out
+}
+
+// pairs reads a set of signatures with their keys.
+func (r *reader) pairs() (out []witness) {
+	for n := r.set(); n > 0 && r.err == nil; n-- {
+		out = append(out, r.pair())
 	}
 	return out
 }

@@ -52,6 +52,9 @@ func Evaluate(tx *Tx, resolved []UTxO, p Params, clk Clock) (map[RedeemerKey]ExU
 	if len(tx.redeemers) == 0 {
 		return map[RedeemerKey]ExUnits{}, nil
 	}
+	if err := tx.canonical(); err != nil {
+		return nil, err
+	}
 	body, err := tx.Inspect()
 	if err != nil {
 		return nil, err

@@ -1,5 +1,7 @@
 package chain
 
+import "reflect"
+
 // Mutate is tx with a changed body; it is signed by nobody. The hashes in the body stay unless change sets them.
 func Mutate(tx *Tx, change func(*TxBody)) *Tx {
 	b, err := tx.Inspect()
@@ -52,20 +54,8 @@ var ScriptDataHash = scriptDataHash
 // CheckMetadata judges metadata whose hash is right.
 func CheckMetadata(aux []byte) error { return checkMetadata(aux, hashOf(aux)) }
 
-// Items splits one CBOR array into the bytes of its items; nothing may follow it.
-func Items(b []byte) (items [][]byte, err error) {
-	r := reader{b: b, lax: true}
-	n := -1
-	if first := r.peek(); first == majorArray<<5|0x1f {
-		r.off++
-	} else {
-		n = r.array()
-	}
-	for ; r.err == nil && n != 0 && !(n < 0 && r.peek() == cborBreak); n-- {
-		items = append(items, r.item())
-	}
-	if n < 0 && r.err == nil {
-		r.off++
-	}
-	return items, r.end()
+// SameView says whether two bodies read the same, but for the bytes of what is not read.
+func SameView(a, b TxBody) bool {
+	a.raw, b.raw = nil, nil
+	return reflect.DeepEqual(a, b)
 }

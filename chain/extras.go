@@ -39,6 +39,9 @@ func (t *TxBody) Extras() (out []Extra, err error) {
 		}
 		out = append(out, found...)
 	}
+	for _, n := range t.notes {
+		out = append(out, Extra{What: n})
+	}
 	if t.HasVotes || t.HasProposals {
 		return nil, fmt.Errorf("transaction %s has votes or proposals, whose meaning is not read here: %w", t.ID, ErrMalformed)
 	}

@@ -79,6 +79,73 @@ func FuzzMetadata(f *testing.F) {
 	})
 }
 
+// FuzzDecodeAnyTx: what others encoded is written as it was read, signed it differs in its witnesses alone, and what is
+// in the canonical encoding reads the same both ways.
+func FuzzDecodeAnyTx(f *testing.F) {
+	seedTxs(f)
+	for name := range realTxs {
+		f.Add(readHex(f, name+".tx.hex"))
+	}
+	signer := chaintest.NewActor("fuzz")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		raw, rawErr := chain.DecodeRawTx(b)
+		if rawErr == nil && !bytes.Equal(raw.Bytes(), b) {
+			t.Fatalf("%x becomes %x", b, raw.Bytes())
+		}
+		tx, err := chain.DecodeAnyTx(b)
+		if err != nil {
+			if !errors.Is(err, chain.ErrMalformed) {
+				t.Fatal(err)
+			}
+			return
+		}
+		if rawErr != nil || !bytes.Equal(tx.Bytes(), b) {
+			t.Fatalf("%x becomes %x: %v", b, tx.Bytes(), rawErr)
+		}
+		body, err := tx.Inspect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strict, err := chain.Inspect(raw.Body); err == nil && !chain.SameView(strict, body) {
+			t.Fatalf("%+v, or %+v", strict, body)
+		}
+		if err := signer.Sign(tx); err != nil {
+			t.Fatal(err)
+		}
+		again, err := chain.DecodeAnyTx(tx.Bytes())
+		if err != nil || !bytes.Equal(again.Body(), raw.Body) || len(again.Witnesses()) != len(tx.Witnesses()) {
+			t.Fatalf("signed %x becomes %x: %v", b, tx.Bytes(), err)
+		}
+	})
+}
+
+// FuzzDecodeRawBlock: a block that is taken apart is put together to the same bytes.
+func FuzzDecodeRawBlock(f *testing.F) {
+	for name := range realBlocks {
+		if b := readHex(f, name+".block.hex"); len(b) < 5_000 {
+			f.Add(b)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		block, err := chain.DecodeRawBlock(b)
+		if err != nil {
+			if !errors.Is(err, chain.ErrMalformed) {
+				t.Fatal(err)
+			}
+			return
+		}
+		if !bytes.Equal(block.Bytes(), b) {
+			t.Fatalf("%x becomes %x", b, block.Bytes())
+		}
+		for _, tx := range block.Txs {
+			if again, err := chain.DecodeRawTx(tx.Bytes()); err == nil && again.ID() != tx.ID() {
+				t.Fatalf("transaction %s becomes %s", tx.ID(), again.ID())
+			}
+			_, _ = tx.Redeemers()
+		}
+	})
+}
+
 // FuzzBlockTx: a transaction of a block, as the node's library reads it, becomes ours without a panic, and its outputs
 // can be written.
 func FuzzBlockTx(f *testing.F) {

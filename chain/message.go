@@ -55,7 +55,16 @@ func (t *Tx) Message() (lines []string, other bool, err error) {
 	if t.aux == nil {
 		return nil, false, nil
 	}
-	r := reader{b: t.aux}
+	item, err := parseWire(t.aux, MaxTxBytes)
+	if err != nil {
+		return nil, false, fmt.Errorf("metadata of transaction %s: %w", b.ID, err)
+	}
+	if item.major() == majorTag && item.arg == tagAux && len(item.of[0].of) == 2 {
+		if metadata, ok := item.of[0].field(0); ok {
+			item = metadata
+		}
+	}
+	r := reader{b: item.plain(nil)}
 	if r.mapLen() != 1 || r.uint() != messageLabel || r.mapLen() != 1 || r.text(maxMessageLine) != "msg" {
 		return nil, true, nil
 	}

@@ -8,6 +8,9 @@ import (
 // ErrRejected is a transaction that a node said no to. The rules that it says are broken are in the error: see Broken.
 var ErrRejected = errors.New("transaction rejected")
 
+// ErrNoIntersection is a chain that has none of the points given.
+var ErrNoIntersection = errors.New("no common point with the node's chain")
+
 // Outcome is what became of a transaction that was handed to a node, as far as can be known.
 type Outcome string
 

@@ -65,36 +65,25 @@ func (r *reader) value() (v Value) {
 }
 
 func (r *reader) output() (o Output) {
-	n, last := r.mapLen(), -1
+	if r.free && r.peek()>>5 == majorArray {
+		return r.oldOutput()
+	}
+	n, last, seen := r.mapLen(), -1, map[uint64]bool{}
 	for range n {
 		k := r.uint()
-		if r.err == nil && int64(k) <= int64(last) {
+		if r.err == nil && (seen[k] || !r.free && int64(k) <= int64(last)) {
 			r.fail("output fields out of order")
 		}
+		seen[k] = true
 		switch last = int(k); k {
 		case 0:
-			raw := r.bytes(57)
-			if r.err == nil {
-				o.Address, r.err = AddressFromBytes(raw)
-			}
+			o.Address = r.address()
 		case 1:
 			o.Value = r.value()
 		case 2:
-			if r.array() != 2 || r.uint() != 1 {
-				r.fail("only inline datums are read")
-			}
-			o.Datum = r.encoded(MaxTxBytes)
-			if _, err := DecodeData(o.Datum); r.err == nil && err != nil {
-				r.err = err
-			}
+			o.Datum = r.datum()
 		case 3:
-			s := reader{b: r.encoded(MaxTxBytes)}
-			if r.err == nil && (s.array() != 2 || s.uint() != 3) {
-				s.fail("only Plutus V3 reference scripts are read")
-			}
-			if o.Script = s.bytes(MaxTxBytes); r.err == nil {
-				r.err = s.end()
-			}
+			o.Script = r.script()
 		default:
 			r.fail("output field %d", k)
 		}
@@ -102,8 +91,78 @@ func (r *reader) output() (o Output) {
 			return Output{}
 		}
 	}
-	if o.Address.IsZero() || n < 2 {
+	if o.Address.IsZero() || !seen[1] {
 		r.fail("output without address or value")
+	}
+	return o
+}
+
+// maxAddressBytes bounds every address: those of the Byron era are the longest.
+const maxAddressBytes = 128
+
+func (r *reader) address() (a Address) {
+	raw := r.bytes(maxAddressBytes)
+	if r.err == nil {
+		a, r.err = AddressFromBytes(raw)
+	}
+	return a
+}
+
+// datum reads an inline datum. One that is only named by its hash is noted, if the reading is free.
+func (r *reader) datum() []byte {
+	n, kind := r.array(), r.uint()
+	if r.free && n == 2 && kind == 0 {
+		r.datumHash()
+		return nil
+	}
+	if n != 2 || kind != 1 {
+		r.fail("only inline datums are read")
+	}
+	d := r.encoded(MaxTxBytes)
+	if _, err := DecodeData(d); r.err == nil && err != nil {
+		r.err = err
+	}
+	return d
+}
+
+func (r *reader) datumHash() {
+	var h Hash256
+	r.fixed(h[:])
+	r.notes = append(r.notes, fmt.Sprintf("%s names its datum by the hash %x", r.what, h))
+}
+
+// script reads a reference script. One that is not Plutus V3 is noted, if the reading is free.
+func (r *reader) script() []byte {
+	s := reader{b: r.encoded(MaxTxBytes)}
+	if r.err == nil && r.free {
+		w, err := parseWire(s.b, MaxTxBytes)
+		s.b, r.err = w.plain(nil), err
+	}
+	if r.err != nil {
+		return nil
+	}
+	n, kind := s.array(), s.uint()
+	if r.free && n == 2 && kind < 3 {
+		r.notes = append(r.notes, fmt.Sprintf("%s publishes a script, %s", r.what, []string{"a native one", "Plutus V1", "Plutus V2"}[kind]))
+		return nil
+	}
+	if n != 2 || kind != 3 {
+		s.fail("only Plutus V3 reference scripts are read")
+	}
+	script := s.bytes(MaxTxBytes)
+	r.err = s.end()
+	return script
+}
+
+// oldOutput reads the form of a list: address, value, and since Alonzo a datum's hash.
+func (r *reader) oldOutput() (o Output) {
+	n := r.array()
+	o.Address, o.Value = r.address(), r.value()
+	switch {
+	case n == 3:
+		r.datumHash()
+	case n != 2:
+		r.fail("output of %d parts", n)
 	}
 	return o
 }

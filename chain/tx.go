@@ -56,6 +56,7 @@ type Tx struct {
 	needed    []KeyHash // nil until Require
 	resolved  []UTxO
 	built     bool
+	foreign   *foreign // nil: in the canonical encoding
 }
 
 type witness struct {
@@ -93,7 +94,20 @@ func (t *Tx) Body() []byte { return bytes.Clone(t.body) }
 func (t *Tx) ID() TxID { return blake2b.Sum256(t.body) }
 
 // Inspect is the decoded view of the body.
-func (t *Tx) Inspect() (TxBody, error) { return Inspect(t.body) }
+func (t *Tx) Inspect() (TxBody, error) {
+	if t.foreign != nil {
+		return InspectAny(t.body)
+	}
+	return Inspect(t.body)
+}
+
+// canonical refuses what others encoded in their own way.
+func (t *Tx) canonical() error {
+	if t.foreign != nil {
+		return fmt.Errorf("transaction %s is not in its canonical encoding: %w", t.ID(), ErrMalformed)
+	}
+	return nil
+}
 
 // Built says whether Balance made t in this process: it has not come from anyone else.
 func (t *Tx) Built() bool { return t.built }

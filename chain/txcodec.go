@@ -22,6 +22,9 @@ const witnessBytes = 101
 
 // Bytes is the whole transaction with the witnesses it has by now, as it is submitted.
 func (t *Tx) Bytes() []byte {
+	if t.foreign != nil {
+		return t.foreign.bytes(t)
+	}
 	b := append(appendArray(nil, 4), t.body...)
 	b = append(b, t.witnessSet()...)
 	b = append(b, cborTrue)
