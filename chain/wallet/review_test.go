@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -63,6 +64,48 @@ func TestReview(t *testing.T) {
 	}
 	if err := chain.Check(foreign, tx.Resolved(), chaintest.Params(), chaintest.Clock(), w.Network(), 5); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestReviewForeign: what others encode in their own way says the same, is signed as it is, and stays what it is.
+func TestReviewForeign(t *testing.T) {
+	w, bob := testWallet(t), chaintest.NewActor("bob")
+	mine := []chain.UTxO{coin(w, 0, chain.Coins(20_000_000))}
+	tx, err := chain.Balance(chain.Draft{
+		Inputs: []chain.Input{{UTxO: mine[0]}}, Outputs: []chain.Output{{Address: bob.Address, Value: chain.Coins(3_000_000)}}, Until: 50,
+	}, nil, w.Address(), nil, chaintest.Params(), chaintest.Clock(), w.Network())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := tx.Envelope().CBORHex // 84 a6 00 tag set … a0 f5 f6
+	text = strings.Replace(text, "84a600d90102", "84bf00", 1)
+	text = strings.TrimSuffix(text, "0f00a0f5f6") + "0f1800ffa0f5f6"
+	foreign, err := chain.ReadTx([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := w.Review(tx, mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := w.Review(foreign, mine)
+	theirs.ID = ours.ID
+	if err != nil || fmt.Sprintf("%+v", theirs) != fmt.Sprintf("%+v", ours) {
+		t.Errorf("%+v, want %+v: %v", theirs, ours, err)
+	}
+	sigs, err := w.SignReviewed(foreign, mine, func(Review) error { return nil })
+	if err != nil || len(sigs) != 1 {
+		t.Fatalf("%d signatures: %v", len(sigs), err)
+	}
+	if err := foreign.AddWitnesses([]byte(chain.WitnessSet(sigs))); err != nil {
+		t.Fatal(err)
+	}
+	got := foreign.Envelope().CBORHex
+	if want := strings.TrimSuffix(text, "a0f5f6") + chain.WitnessSet(sigs) + "f5f6"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if _, _, err := w.SignChecked(foreign.Body(), func(chain.TxBody) error { return nil }); !errors.Is(err, ErrNotApproved) {
+		t.Errorf("signed without a person: %v", err)
 	}
 }
 

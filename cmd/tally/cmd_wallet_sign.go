@@ -48,7 +48,7 @@ func readTx(path string) (*chain.Tx, error) {
 	if err != nil {
 		err = fmt.Errorf("%s: %w", path, err)
 	}
-	return tx, fail(exitUsage, err, "it takes a transaction of the Conway era in canonical CBOR, as tally writes it, and cardano-cli with --out-canonical-cbor")
+	return tx, fail(exitUsage, err, "it takes a transaction of the Conway era, as tally and cardano-cli write it to a file, or in hex, as browser wallets do")
 }
 
 func (a *app) walletSign(ctx context.Context, s signing) (err error) {
