@@ -69,6 +69,18 @@ func (p Producer) LimitMempool(ctx context.Context, bytes uint64) error {
 	return command(ctx, p.Control, "mempool", url.Values{"capacity": {strconv.FormatUint(bytes, 10)}}, nil)
 }
 
+// Enact has protocol parameters changed with the next epoch, which it returns, by name; "protocolMajor" and "costModelV3"
+// too. It stands for a governance action that was ratified.
+func (p Producer) Enact(ctx context.Context, values map[string]string) (epoch uint64, err error) {
+	q := url.Values{}
+	for name, v := range values {
+		q.Set(name, v)
+	}
+	var answer struct{ Epoch uint64 }
+	err = command(ctx, p.Control, "enact", q, &answer)
+	return answer.Epoch, err
+}
+
 // Cut parts two producers: each forges a chain of its own.
 func (r NodeReady) Cut(ctx context.Context) error { return command(ctx, r.Control, "cut", nil, nil) }
 

@@ -41,7 +41,11 @@ type watched struct {
 
 func watch(t *testing.T, s *scripted) *watched {
 	t.Helper()
-	n := dial(t, node.Config{Socket: s.socket, Timeout: 2 * time.Second})
+	return watchNode(t, dial(t, node.Config{Socket: s.socket, Timeout: 2 * time.Second}))
+}
+
+func watchNode(t *testing.T, n *node.Node) *watched {
+	t.Helper()
 	w := &watched{T: t, log: new(lines)}
 	w.Watcher = &node.Watcher{Node: n, Every: 5 * time.Millisecond, Log: slog.New(slog.NewTextHandler(w.log, nil))}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -74,16 +74,23 @@ func dial(t *testing.T, a announcement) *client {
 		}),
 	)))
 	ok(t, c.follower.ChainSync().Client.Sync([]common.Point{common.NewPointOrigin()}))
+	c.params = c.parameters(t)
+	return c
+}
+
+// parameters are those in force.
+func (c *client) parameters(t *testing.T) *conway.ConwayProtocolParameters {
+	t.Helper()
 	q := c.LocalStateQuery().Client
 	ok(t, q.AcquireVolatileTip())
 	p, err := q.GetCurrentProtocolParams()
 	ok(t, err)
 	ok(t, q.Release())
-	var is bool
-	if c.params, is = p.(*conway.ConwayProtocolParameters); !is {
+	params, is := p.(*conway.ConwayProtocolParameters)
+	if !is {
 		t.Fatalf("protocol parameters are %T", p)
 	}
-	return c
+	return params
 }
 
 // await returns the first block, seen so far or to come, that want likes.

@@ -150,6 +150,14 @@ func (s *served) commands() map[string]control.Command {
 			s.room.Store(int64(min(n, node.MempoolCapacity)))
 			return nil, nil
 		}),
+		"enact": fault(node.Enactable(), func(ctx context.Context, f *node.Faults, q url.Values) (any, error) {
+			values := map[string]string{}
+			for name := range q {
+				values[name] = q.Get(name)
+			}
+			epoch, err := f.Enact(ctx, values)
+			return map[string]uint64{"epoch": epoch}, err
+		}),
 		"drop": fault(nil, func(context.Context, *node.Faults, url.Values) (any, error) {
 			return map[string]int{"dropped": s.gate.Drop()}, nil
 		}),

@@ -16,8 +16,10 @@ type parameter struct {
 	mainnet string // decimal
 	genesis string // the file it stands in: shelley, alonzo or conway
 	at      []string
-	times   int64 // the genesis has so many times the value; 0: the value
-	prices  bool  // a decimal fraction, not a whole number
+	times   int64  // the genesis has so many times the value; 0: the value
+	prices  bool   // a decimal fraction, not a whole number
+	key     uint64 // in an update (Conway CDDL, protocol_param_update)
+	part    int    // of a pair there, from 1; 0: alone
 }
 
 // parameters are mainnet's as of protocol version 10, where they bear on a transaction. Public sources: the mainnet
@@ -29,23 +31,23 @@ type parameter struct {
 // Parameters that concern staking rewards and governance are those of dingo's embedded devnet: they never meet a
 // transaction of ours.
 var parameters = []parameter{
-	{name: "txFeePerByte", mainnet: "44", genesis: "shelley", at: []string{"minFeeA"}},
-	{name: "txFeeFixed", mainnet: "155381", genesis: "shelley", at: []string{"minFeeB"}},
-	{name: "maxTxSize", mainnet: "16384", genesis: "shelley", at: []string{"maxTxSize"}},
-	{name: "maxBlockBodySize", mainnet: "90112", genesis: "shelley", at: []string{"maxBlockBodySize"}},
-	{name: "stakeAddressDeposit", mainnet: "2000000", genesis: "shelley", at: []string{"keyDeposit"}},
-	{name: "stakePoolDeposit", mainnet: "500000000", genesis: "shelley", at: []string{"poolDeposit"}},
-	{name: "utxoCostPerByte", mainnet: "4310", genesis: "alonzo", at: []string{"lovelacePerUTxOWord"}, times: 8},
-	{name: "priceMemory", mainnet: "0.0577", genesis: "alonzo", at: []string{"executionPrices", "prMem"}, prices: true},
-	{name: "priceSteps", mainnet: "0.0000721", genesis: "alonzo", at: []string{"executionPrices", "prSteps"}, prices: true},
-	{name: "maxTxMemory", mainnet: "16500000", genesis: "alonzo", at: []string{"maxTxExUnits", "exUnitsMem"}},
-	{name: "maxTxSteps", mainnet: "10000000000", genesis: "alonzo", at: []string{"maxTxExUnits", "exUnitsSteps"}},
-	{name: "maxBlockMemory", mainnet: "72000000", genesis: "alonzo", at: []string{"maxBlockExUnits", "exUnitsMem"}},
-	{name: "maxBlockSteps", mainnet: "20000000000", genesis: "alonzo", at: []string{"maxBlockExUnits", "exUnitsSteps"}},
-	{name: "maxValueSize", mainnet: "5000", genesis: "alonzo", at: []string{"maxValueSize"}},
-	{name: "collateralPercentage", mainnet: "150", genesis: "alonzo", at: []string{"collateralPercentage"}},
-	{name: "maxCollateralInputs", mainnet: "3", genesis: "alonzo", at: []string{"maxCollateralInputs"}},
-	{name: "minFeeRefScriptCostPerByte", mainnet: "15", genesis: "conway", at: []string{"minFeeRefScriptCostPerByte"}},
+	{name: "txFeePerByte", mainnet: "44", genesis: "shelley", at: []string{"minFeeA"}, key: 0},
+	{name: "txFeeFixed", mainnet: "155381", genesis: "shelley", at: []string{"minFeeB"}, key: 1},
+	{name: "maxTxSize", mainnet: "16384", genesis: "shelley", at: []string{"maxTxSize"}, key: 3},
+	{name: "maxBlockBodySize", mainnet: "90112", genesis: "shelley", at: []string{"maxBlockBodySize"}, key: 2},
+	{name: "stakeAddressDeposit", mainnet: "2000000", genesis: "shelley", at: []string{"keyDeposit"}, key: 5},
+	{name: "stakePoolDeposit", mainnet: "500000000", genesis: "shelley", at: []string{"poolDeposit"}, key: 6},
+	{name: "utxoCostPerByte", mainnet: "4310", genesis: "alonzo", at: []string{"lovelacePerUTxOWord"}, times: 8, key: 17},
+	{name: "priceMemory", mainnet: "0.0577", genesis: "alonzo", at: []string{"executionPrices", "prMem"}, prices: true, key: 19, part: 1},
+	{name: "priceSteps", mainnet: "0.0000721", genesis: "alonzo", at: []string{"executionPrices", "prSteps"}, prices: true, key: 19, part: 2},
+	{name: "maxTxMemory", mainnet: "16500000", genesis: "alonzo", at: []string{"maxTxExUnits", "exUnitsMem"}, key: 20, part: 1},
+	{name: "maxTxSteps", mainnet: "10000000000", genesis: "alonzo", at: []string{"maxTxExUnits", "exUnitsSteps"}, key: 20, part: 2},
+	{name: "maxBlockMemory", mainnet: "72000000", genesis: "alonzo", at: []string{"maxBlockExUnits", "exUnitsMem"}, key: 21, part: 1},
+	{name: "maxBlockSteps", mainnet: "20000000000", genesis: "alonzo", at: []string{"maxBlockExUnits", "exUnitsSteps"}, key: 21, part: 2},
+	{name: "maxValueSize", mainnet: "5000", genesis: "alonzo", at: []string{"maxValueSize"}, key: 22},
+	{name: "collateralPercentage", mainnet: "150", genesis: "alonzo", at: []string{"collateralPercentage"}, key: 23},
+	{name: "maxCollateralInputs", mainnet: "3", genesis: "alonzo", at: []string{"maxCollateralInputs"}, key: 24},
+	{name: "minFeeRefScriptCostPerByte", mainnet: "15", genesis: "conway", at: []string{"minFeeRefScriptCostPerByte"}, key: 33},
 }
 
 // maxParameter is above every value that means something; what dingo makes of a parameter fits 64 bits with it.

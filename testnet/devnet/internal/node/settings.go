@@ -56,6 +56,8 @@ const (
 	DefaultSlotLength    = 200 * time.Millisecond
 	DefaultEpochLength   = 6000 // slots: 20 minutes of the default slot length
 	DefaultProtocolMajor = 10
+
+	maxProtocolMajor = 11 // the last of the Conway era
 )
 
 // SlotLength is the length of a slot.
@@ -129,7 +131,7 @@ func create(w Wanted, now time.Time) (Settings, error) {
 		return s, fmt.Errorf("%w: a slot lasts from 50ms to 1m, not %s", ErrSettings, s.SlotLength())
 	case s.EpochLength < 50 || s.EpochLength > 432_000:
 		return s, fmt.Errorf("%w: an epoch has from 50 to 432000 slots, not %d", ErrSettings, s.EpochLength)
-	case s.ProtocolMajor < 9 || s.ProtocolMajor > 11:
+	case s.ProtocolMajor < 9 || s.ProtocolMajor > maxProtocolMajor:
 		return s, fmt.Errorf("%w: Conway runs at protocol major 9, 10 or 11, not %d", ErrSettings, s.ProtocolMajor)
 	case w.Producers != nil && (s.Producers < 1 || s.Producers > MaxProducers):
 		return s, fmt.Errorf("%w: 1 or %d block producers, not %d", ErrSettings, MaxProducers, s.Producers)
