@@ -1,4 +1,4 @@
-//go:build bench
+//go:build bench && linux
 
 package collective
 
@@ -56,6 +56,9 @@ func TestBenchCollectives(t *testing.T) {
 		if !strings.Contains(only+" ", fmt.Sprintf("/n=%d ", n)) && only != "" {
 			continue
 		}
+		if strings.HasPrefix(only, "wan") {
+			break
+		}
 		ours := ourCrew(t, n)
 		for _, b := range benched {
 			if !strings.HasPrefix(only, b.name+"/") && only != "" {
@@ -89,6 +92,7 @@ func TestBenchCollectives(t *testing.T) {
 		}
 		ours.dismiss(t)
 	}
+	all = append(all, benchWANs(t)...)
 	if err := measure.Table(os.Stdout, all); err != nil {
 		t.Fatal(err)
 	}
@@ -141,11 +145,15 @@ func glooCrew(t *testing.T, n int) *crew {
 	return c
 }
 
-func ourCrew(t *testing.T, n int) *crew {
+func ourCrew(t *testing.T, n int) *crew { return rankCrew(t, n, func(int) []string { return nil }) }
+
+// rankCrew has each rank run by a command that comes before.
+func rankCrew(t *testing.T, n int, by func(rank int) []string) *crew {
 	t.Helper()
 	c := &crew{}
 	for r := range n {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestBenchRank$", "-test.timeout", "30m")
+		line := append(by(r), os.Args[0], "-test.run", "^TestBenchRank$", "-test.timeout", "30m")
+		cmd := exec.CommandContext(t.Context(), line[0], line[1:]...)
 		cmd.Env = append(os.Environ(), fmt.Sprintf("BENCH_RANK=%d", r))
 		c.hire(t, cmd)
 	}
@@ -221,7 +229,12 @@ func TestBenchRank(t *testing.T) {
 	if err != nil {
 		t.Fatalf("BENCH_RANK: %v: run TestBenchCollectives", err)
 	}
-	h, err := p2p.New(t.Context(), p2p.Config{})
+	var cfg p2p.Config
+	if at := os.Getenv("BENCH_LISTEN"); at != "" {
+		cfg.Listen = []string{at}
+		defer os.Exit(0) // what looks for a router outlives its host
+	}
+	h, err := p2p.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

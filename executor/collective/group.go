@@ -69,6 +69,7 @@ func newGroup(s *Service, v View, o Options) *Group {
 		for r, link := range g.links {
 			if link != nil {
 				l.pipes[r] = link.pipes[i]
+				l.pipes[r].group = g
 			}
 		}
 		g.lanes[i] = l

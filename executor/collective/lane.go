@@ -41,6 +41,7 @@ func (l *lane) buffer(n int) []byte {
 // A pipe is a lane's stream to one rank.
 type pipe struct {
 	*link
+	group            *Group
 	stream           stream
 	reading, writing wait
 	sends, receives  turns  // of the pair lane
@@ -57,6 +58,7 @@ func (p *pipe) read(b []byte) error {
 			p.heard.Add(1)
 			p.reading.moves.Add(1)
 			b = b[n:]
+			p.hold(&p.reading, &p.group.service.paces.in, n)
 		}
 		if err != nil && len(b) > 0 {
 			return err
@@ -78,7 +80,9 @@ func (p *pipe) write(b []byte, payload int) error {
 	p.writing.begin()
 	defer p.writing.end()
 	for len(b) > 0 {
-		n, err := p.stream.Write(b[:min(len(b), segmentBytes)])
+		next := b[:min(len(b), segmentBytes)]
+		p.hold(&p.writing, &p.group.service.paces.out, len(next))
+		n, err := p.stream.Write(next)
 		if n > 0 {
 			p.writing.moves.Add(1)
 			b = b[n:]

@@ -44,6 +44,7 @@ type Service struct {
 	wg      sync.WaitGroup
 
 	straight *straight // nil: lanes are libp2p streams
+	paces    paces
 }
 
 // A stream is what an agent says things on: libp2p's, or a straight connection.

@@ -31,6 +31,8 @@ type straight struct {
 	identity *libp2ptls.Identity
 	listener net.Listener
 	port     uint16
+	conns    func(rtt time.Duration, size int) int // of a lane that this service dials
+	gathering
 }
 
 // ListenStraight also takes lanes past libp2p's muxer, on a free TCP port of the address the host listens on first. Close
@@ -59,7 +61,7 @@ func (s *Service) ListenStraight() error {
 		return fmt.Errorf("listening for straight lanes: %w", err)
 	}
 	s.mu.Lock()
-	s.straight = &straight{identity: identity, listener: l, port: uint16(number)}
+	s.straight = &straight{identity: identity, listener: l, port: uint16(number), conns: connsFor}
 	s.mu.Unlock()
 	s.wg.Go(func() { s.takeStraight(l, identity) })
 	return nil
@@ -86,6 +88,7 @@ func listenIP(addrs []ma.Multiaddr) (net.IP, error) {
 }
 
 func (s *Service) takeStraight(l net.Listener, identity *libp2ptls.Identity) {
+	defer s.straight.end()
 	for {
 		conn, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -98,7 +101,7 @@ func (s *Service) takeStraight(l net.Listener, identity *libp2ptls.Identity) {
 		}
 		go s.accept(newStraight(conn), func(st stream) (peer.ID, error) {
 			return st.(*straightStream).secure(identity, "", tls.Server)
-		}, s.handshake)
+		}, func(st stream, from peer.ID) error { return s.gather(st.(*straightStream), from) })
 	}
 }
 
@@ -106,19 +109,13 @@ func (s *Service) takeStraight(l net.Listener, identity *libp2ptls.Identity) {
 func (s *Service) dialStraight(ctx context.Context, to peer.ID, at string, h hello) (stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, straightTime)
 	defer cancel()
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", at)
+	st, err := s.dialBundle(ctx, to, at, int(h.size))
 	if err != nil {
 		return nil, err
 	}
-	st := newStraight(conn)
 	stop := context.AfterFunc(ctx, func() { _ = st.Reset() })
 	defer stop()
-	_, err = st.secure(s.straight.identity, to, tls.Client)
-	var w welcome
-	if err == nil {
-		w, err = greet(st, h)
-	}
+	w, err := greet(st, h)
 	if err == nil && w.status != welcomeReady {
 		err = errAbsent
 	}

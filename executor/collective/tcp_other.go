@@ -1,0 +1,8 @@
+//go:build !linux
+
+package collective
+
+import "net"
+
+// eager is for systems that let a connection choose how it deals with congestion.
+func eager(net.Conn) {}
