@@ -2,7 +2,18 @@
 
 package index
 
-import "testing"
+import (
+	"runtime"
+	"strconv"
+	"testing"
+)
 
-// As TestKilledBetweenPages, and within pages.
-func TestRollbackKilledWithinPages(t *testing.T) { killed(t, 11) }
+// TestRollbackKilledAtEveryByte shares the bytes out among the processors.
+func TestRollbackKilledAtEveryByte(t *testing.T) {
+	for n := range runtime.NumCPU() {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			t.Parallel()
+			killed(t, runtime.NumCPU(), n)
+		})
+	}
+}

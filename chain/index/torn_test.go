@@ -27,9 +27,9 @@ func snapshotOf(t *testing.T, path string, ix *Index) snapshot {
 }
 
 // torn are the states between a and b of a file that is overwritten or grows from its first changed byte on: what a kill
-// leaves when the process had written n more bytes, for every n that is a multiple of stride or next to the end of a
-// page or of a frame of the log (https://sqlite.org/walformat.html: a header of 32 bytes, frames of 24 and a page).
-func torn(a, b []byte, stride int, f func(n int, state []byte)) {
+// leaves when the process had written n more bytes, for every n that leaves rest when divided by stride, or is next to the
+// end of a page or of a frame of the log (https://sqlite.org/walformat.html: a header of 32 bytes, frames of 24 and a page).
+func torn(a, b []byte, stride, rest int, f func(n int, state []byte)) {
 	const header, frame, page = 32, 24 + 4096, 4096
 	first := 0
 	for first < min(len(a), len(b)) && a[first] == b[first] {
@@ -41,7 +41,7 @@ func torn(a, b []byte, stride int, f func(n int, state []byte)) {
 	}
 	near := func(n, size int) bool { return n%size <= 1 || n%size == size-1 }
 	for n := first; n <= last; n++ {
-		if n%stride != 0 && !near(n, page) && !near(n-header, frame) && n != last {
+		if n%stride != rest && !near(n, page) && !near(n-header, frame) && n != last {
 			continue
 		}
 		state := append([]byte{}, b[:n]...)
@@ -55,7 +55,7 @@ func torn(a, b []byte, stride int, f func(n int, state []byte)) {
 // killed kills SQLite at bytes of every write to its file and its log: of blocks added one by one and together,
 // of a rollback, of the log's return into the file, and of the log's second round. What is found is what was before or
 // what was to be, and goes on from there.
-func killed(t *testing.T, stride int) {
+func killed(t *testing.T, stride, rest int) {
 	path, again := filepath.Join(t.TempDir(), "index.db"), filepath.Join(t.TempDir(), "index.db")
 	ix := openTest(t, path, testConfig())
 	db, err := sql.Open("sqlite", sqliteSource(path))
@@ -98,9 +98,9 @@ func killed(t *testing.T, stride int) {
 		}
 		switch {
 		case bytes.Equal(before.db, after.db):
-			torn(before.wal, after.wal, stride, func(n int, wal []byte) { check("log", n, after.db, wal) })
+			torn(before.wal, after.wal, stride, rest, func(n int, wal []byte) { check("log", n, after.db, wal) })
 		case bytes.Equal(before.wal, after.wal):
-			torn(before.db, after.db, stride, func(n int, db []byte) { check("file", n, db, after.wal) })
+			torn(before.db, after.db, stride, rest, func(n int, db []byte) { check("file", n, db, after.wal) })
 		default:
 			t.Fatalf("%s changed both the file and the log", s.name)
 		}
@@ -127,4 +127,4 @@ func reopened(t *testing.T, path string, db, wal []byte) string {
 	return dump(t, ix)
 }
 
-func TestKilledBetweenPages(t *testing.T) { killed(t, 2048) }
+func TestKilledBetweenPages(t *testing.T) { killed(t, 2048, 0) }
