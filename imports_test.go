@@ -26,7 +26,7 @@ func row(pkg string) int {
 		return 2
 	case "market/agree":
 		return 3
-	case "provider", "market/requester":
+	case "provider", "market/requester", "market/attester":
 		return 4
 	case "testnet/images", "testnet/measure":
 		return 5
@@ -47,7 +47,7 @@ func row(pkg string) int {
 // doesIO are the packages that talk to disks, engines, nodes and peers.
 var doesIO = []string{
 	"chain/index", "chain/node", "chain/wallet", "executor/bundle", "executor/collective", "executor/container",
-	"market/agree", "market/dht", "market/p2p", "market/requester", "provider",
+	"market/agree", "market/attester", "market/dht", "market/p2p", "market/requester", "provider",
 }
 
 // pure are the packages without I/O and without a clock.

@@ -62,7 +62,7 @@ func Encode(m Message) ([]byte, error) {
 }
 
 // Decode reads a message and checks its form. It is one of: QuoteRequest, Refusal, TermsProposal, Witness, Release,
-// Locked, Ack, StatusRequest, JobStatus, ResultRequest, Signed. Errors: ErrTooLarge, ErrMalformed, ErrOtherNetwork.
+// Locked, Ack, StatusRequest, JobStatus, ResultRequest, Signed, VerdictRequest, Opinion. Errors: ErrTooLarge, ErrMalformed, ErrOtherNetwork.
 func Decode(data []byte) (Message, error) {
 	f, err := decode[frame](data)
 	if err != nil {
@@ -91,6 +91,10 @@ func Decode(data []byte) (Message, error) {
 		return decodeAs[ResultRequest](f.Body)
 	case "signed":
 		return decodeAs[Signed](f.Body)
+	case "verdict-request":
+		return decodeAs[VerdictRequest](f.Body)
+	case "opinion":
+		return decodeAs[Opinion](f.Body)
 	}
 	return nil, fmt.Errorf("message of kind %.32q: %w", f.Kind, ErrMalformed)
 }
@@ -127,6 +131,10 @@ func kindOf(m Message) string {
 		return "result-request"
 	case Signed:
 		return "signed"
+	case VerdictRequest:
+		return "verdict-request"
+	case Opinion:
+		return "opinion"
 	}
 	return ""
 }

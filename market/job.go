@@ -38,8 +38,19 @@ type Job struct {
 	Resources Resources         `json:"resources"`
 	Budget    uint64            `json:"budget_untx"`
 	Window    Millis            `json:"window_ms"` // verify.window: how long the requester may look at a committed result
+	Verify    Verify            `json:"verify"`
+	Disputes  *Disputes         `json:"disputes,omitempty"` // nil: nobody decides on a result but the requester
 	Timeouts  Timeouts          `json:"timeouts"`
 }
+
+// Verify is how the requester comes to approve a result whose form is right.
+type Verify string
+
+// Ways to approve.
+const (
+	VerifyAccept Verify = "accept" // at once
+	VerifyReview Verify = "review" // when its owner says so, lot by lot
+)
 
 // Input is a file or directory of the requester's, and how the shards share it.
 type Input struct {

@@ -183,17 +183,6 @@ func (r *reader) budget(n *yaml.Node, p string, untx *uint64) {
 	}, "say the most it may cost, in NTX"}})
 }
 
-func (r *reader) verify(n *yaml.Node, p string, window *Millis) {
-	r.mapping(n, p, []field{
-		{"policy", func(n *yaml.Node, p string) { r.oneOf(n, p, []string{"accept"}, "replay", "replicas") }, ""},
-		{"window", func(n *yaml.Node, p string) {
-			if m, ok := r.span(n, p, Second, maxRun); ok {
-				*window = m
-			}
-		}, ""},
-	}, "sample", "replicas")
-}
-
 func (r *reader) timeouts(n *yaml.Node, p string, t *Timeouts) {
 	set := func(dst *Millis) func(*yaml.Node, string) {
 		return func(n *yaml.Node, p string) {

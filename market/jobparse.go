@@ -29,7 +29,8 @@ var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 //	shards     count (default 1), min (default count; training needs all)
 //	resources  of one shard: cpus (default 1), memory_gib (1), disk_gib (1); decimals are fine
 //	budget     max_ntx, needed: the most that all shards together may cost
-//	verify     policy: accept; window (default 2h)
+//	verify     policy: accept (default) or review; window (default 2h); and for disputes: attesters, threshold,
+//	           verdict_window, dispute_cost_ntx, dispute_bond_ntx, payee, slash_percent, share_percent
 //	timeouts   run, needed, because it sets the price; match (default 60s), start (10m), collect (10m)
 //
 // The error, if any, is a JobErrors that lists everything found.
@@ -44,7 +45,7 @@ func ParseJob(data []byte) (Job, error) {
 	j := Job{
 		Kind: General, Envs: map[string]string{}, Shards: Shards{Count: 1},
 		Resources: Resources{MilliCPU: 1000, MemoryMiB: 1024, DiskMiB: 1024},
-		Window:    2 * Hour, Timeouts: Timeouts{Match: 60 * Second, Start: 10 * Minute, Collect: 10 * Minute},
+		Window:    2 * Hour, Verify: VerifyAccept, Timeouts: Timeouts{Match: 60 * Second, Start: 10 * Minute, Collect: 10 * Minute},
 	}
 	r := &reader{}
 	r.job(root, &j)
@@ -84,7 +85,7 @@ func syntaxError(err error) error {
 }
 
 func (r *reader) job(n *yaml.Node, j *Job) {
-	var outputs *yaml.Node
+	var outputs, verify *yaml.Node
 	r.mapping(n, "", []field{
 		{"version", func(n *yaml.Node, p string) {
 			if s, ok := r.text(n, p, 16); ok && s != "1" {
@@ -113,10 +114,13 @@ func (r *reader) job(n *yaml.Node, j *Job) {
 		{"shards", func(n *yaml.Node, p string) { r.shards(n, p, &j.Shards) }, ""},
 		{"resources", func(n *yaml.Node, p string) { r.resources(n, p, &j.Resources) }, ""},
 		{"budget", func(n *yaml.Node, p string) { r.budget(n, p, &j.Budget) }, "say the most it may cost: budget: {max_ntx: …}"},
-		{"verify", func(n *yaml.Node, p string) { r.verify(n, p, &j.Window) }, ""},
+		{"verify", func(n *yaml.Node, p string) { verify = n; r.verify(n, p, j) }, ""},
 		{"timeouts", func(n *yaml.Node, p string) { r.timeouts(n, p, &j.Timeouts) }, "say how long it may run: timeouts: {run: …}"},
 	}, "setup", "secrets", "network", "placement", "training", "faults", "build")
 	r.outputs(n, outputs, j)
+	if j.Disputes != nil {
+		r.disputes(verify, j)
+	}
 	if j.Shards.Min == 0 {
 		j.Shards.Min = j.Shards.Count
 	}

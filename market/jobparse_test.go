@@ -89,7 +89,7 @@ func TestParseJob(t *testing.T) {
 		},
 		Shards:    Shards{Count: 4, Min: 4},
 		Resources: Resources{MilliCPU: 300, MemoryMiB: 1536, DiskMiB: 2048},
-		Budget:    510_000, Window: 90 * Second,
+		Budget:    510_000, Window: 90 * Second, Verify: VerifyAccept,
 		Timeouts: Timeouts{Match: 30 * Second, Start: 5 * Minute, Run: 6 * Hour, Collect: Hour},
 	}
 	if !reflect.DeepEqual(got, want) {

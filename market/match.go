@@ -22,13 +22,14 @@ type Needs struct {
 	Run       Millis    // what is paid for
 	Budget    uint64    // µNTX, of all shards together
 	Distinct  bool      // at most one shard a provider and a payment key; otherwise that is only preferred
+	Disputes  *Disputes // nil: there are none
 }
 
 // Needs of job j at time now, on the image with that config digest.
 func (j Job) Needs(now chain.Time, magic uint32, contracts chain.ScriptHash, image ImageDigest) Needs {
 	return Needs{
 		Now: now, Magic: magic, Contracts: contracts, Image: image, Shards: j.Shards.Count, Resources: j.Resources,
-		Run: j.Timeouts.Run, Budget: j.Budget,
+		Run: j.Timeouts.Run, Budget: j.Budget, Disputes: j.Disputes,
 	}
 }
 
@@ -83,6 +84,7 @@ const (
 	ReasonCPUs       = "cpus"
 	ReasonMemory     = "memory"
 	ReasonDisk       = "disk"
+	ReasonBond       = "bond"        // does not cover what losing a dispute takes
 	ReasonRates      = "other_rates" // bond or penalty differ from the chosen offers'
 	ReasonOutranked  = "outranked"   // would do, but others come first
 	ReasonOwner      = "same_owner"  // another offer is paid to the same key
@@ -184,6 +186,9 @@ func sift(n Needs, offers []Offer) (fit []candidate, rejected []Rejection) {
 		if n.Distinct {
 			c.slots = 1
 		}
+		if d := n.Disputes; d != nil {
+			c.slots = min(c.slots, d.MostShards(n.Run))
+		}
 		fit = append(fit, c)
 	}
 	return fit, rejected
@@ -219,6 +224,12 @@ func unfit(n Needs, o Offer) (why []Reason) {
 	add(c.MilliCPU < r.MilliCPU, ReasonCPUs, "%s CPUs < %s wanted", cores(c.MilliCPU), cores(r.MilliCPU))
 	add(c.MemoryMiB < r.MemoryMiB, ReasonMemory, "memory %d MiB < %d MiB wanted", c.MemoryMiB, r.MemoryMiB)
 	add(c.DiskMiB < r.DiskMiB, ReasonDisk, "disk %d MiB < %d MiB wanted", c.DiskMiB, r.DiskMiB)
+	if d := n.Disputes; d != nil {
+		add(!d.Covered(n.price(o, 1), o.BondBps), ReasonBond, "its bond of %s of the price does not cover what losing a dispute takes: %s NTX and %s",
+			percent(o.BondBps), FormatNTX(d.CostUNTX), percent(d.SlashBps))
+		_, party := d.Attester(o.Peer)
+		add(party || sameKey(d.Payee, o.Payment), ReasonOwner, "it is an attester of this job, or the payee of its disputes")
+	}
 	return why
 }
 

@@ -25,9 +25,10 @@ type QuoteRequest struct {
 	Shards           uint32           `json:"shards"`    // that this provider shall run
 	Timeouts         Timeouts         `json:"timeouts"`
 	Review           Millis           `json:"review_ms"`
+	Disputes         *Disputes        `json:"disputes,omitempty"` // nil: there are none
 }
 
-func (q QuoteRequest) limit() int { return 8 << 10 }
+func (q QuoteRequest) limit() int { return 16 << 10 }
 
 // Validate checks q's form.
 func (q QuoteRequest) Validate() error {
@@ -44,7 +45,11 @@ func (q QuoteRequest) Validate() error {
 	if _, err := peerKey(q.Requester); err != nil {
 		return fmt.Errorf("quote request: %w", err)
 	}
-	for _, err := range []error{checkPayment(q.RequesterAddress, q.Magic), q.Resources.validate(), q.Timeouts.validate()} {
+	checks := []error{checkPayment(q.RequesterAddress, q.Magic), q.Resources.validate(), q.Timeouts.validate()}
+	if q.Disputes != nil {
+		checks = append(checks, q.Disputes.Validate())
+	}
+	for _, err := range checks {
 		if err != nil {
 			return fmt.Errorf("quote request: %w", err)
 		}

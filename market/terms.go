@@ -38,7 +38,9 @@ type Terms struct {
 	CommitBy         chain.Time       `json:"commit_by"`
 	BondBps          uint16           `json:"bond_bps"`
 	PenaltyBps       uint16           `json:"penalty_bps"`
-	LotLovelace      chain.Lovelace   `json:"lot_lovelace"` // what each provider puts into its lot, at least
+	LotLovelace      chain.Lovelace   `json:"lot_lovelace"`         // what each provider puts into its lot, at least
+	VoucherKey       Key              `json:"voucher_key,omitzero"` // signs vouchers; zero: there are none
+	Disputes         *Disputes        `json:"disputes,omitempty"`   // nil: there are none
 	Lots             []LotTerms       `json:"lots"`
 }
 

@@ -157,6 +157,10 @@ func FuzzDecodeTerms(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(data)
+	if data, err = disputable(f, newParty(f, 1), newParty(f, 2), newParty(f, 3)).Encode(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		terms, err := DecodeTerms(data)
 		if err != nil {

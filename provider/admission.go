@@ -79,6 +79,9 @@ func (d *Daemon) admissible(from peer.ID, req market.QuoteRequest) error {
 	case uint64(req.Review) < c.Params.MinReviewMS || uint64(req.Review) > c.Params.MaxReviewMS:
 		return refuse(market.RefusedContracts, "a review of %s is outside of what the contracts allow", req.Review)
 	}
+	if err := d.trusted(req); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if req.OfferSequence > d.offerSeq {

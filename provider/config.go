@@ -22,6 +22,7 @@ type Config struct {
 	Region     string               // where it is, in two letters or so; may be empty
 	Images     []market.ImageDigest // that the engine has
 	Addrs      func() []string      // multiaddrs under which peers reach us
+	Trust      Trust                // who may decide on this provider's results
 
 	OfferLife   time.Duration // an offer is good for so long, and published anew at half of it
 	QuoteLife   time.Duration // a quote holds capacity and bond for so long

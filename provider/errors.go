@@ -25,5 +25,5 @@ var errNotOurs = errors.New("not this provider's fault")
 
 // refuse is a no to a requester.
 func refuse(code, format string, args ...any) error {
-	return market.Refusal{Code: code, Sentence: line(fmt.Sprintf(format, args...), maxSentence)}
+	return market.Refusal{Code: code, Sentence: market.Line(fmt.Sprintf(format, args...), maxSentence)}
 }

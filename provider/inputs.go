@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tallycompute/tally/chain"
@@ -42,6 +41,7 @@ func (j *job) inputs(ctx context.Context, r record) error {
 			return err
 		}
 	}
+	j.grantInputs()
 	if r.InputsReady {
 		return nil
 	}
@@ -105,26 +105,11 @@ func (j *job) shardDir(index uint32) string {
 	return filepath.Join(j.d.jobDir(j.id), "shard-"+strconv.Itoa(int(index)))
 }
 
-// mounts finds each of the task's mounts in the shard's own tree or in the shared one. Both trees hold plain files and
-// directories only, so no path leads out of them.
+// mounts finds each of the task's mounts in the shard's own tree or in the shared one.
 func (j *job) mounts(index uint32) ([]executor.Mount, error) {
-	var found []executor.Mount
-	for _, target := range j.terms.Task.Mounts {
-		rel := filepath.FromSlash(strings.TrimPrefix(target, "/"))
-		if !filepath.IsLocal(rel) {
-			return nil, fmt.Errorf("%w: mount %q", ErrInputs, target)
-		}
-		source := ""
-		for _, tree := range []string{j.inputDir(index), j.programDir()} {
-			if _, err := os.Lstat(filepath.Join(tree, rel)); err == nil {
-				source = filepath.Join(tree, rel)
-				break
-			}
-		}
-		if source == "" {
-			return nil, fmt.Errorf("%w: nothing was sent for mount %s", ErrInputs, target)
-		}
-		found = append(found, executor.Mount{Source: source, Target: target})
+	found, err := executor.FindMounts(j.terms.Task.Mounts, j.inputDir(index), j.programDir())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInputs, err)
 	}
 	return found, nil
 }

@@ -39,7 +39,7 @@ func (s *shard) result(ctx context.Context, out outcome) (market.ShardResult, er
 		return r, nil
 	}
 	r.Output = root
-	s.j.d.Files.Grant(root, s.j.res.Requester)
+	s.j.grant(root)
 	r.ParamsStep, r.Params = lastParameters(metricLines(dir))
 	return r, nil
 }
@@ -48,7 +48,7 @@ func (s *shard) result(ctx context.Context, out outcome) (market.ShardResult, er
 // pass.
 func (s *shard) pack(ctx context.Context, dir string) (root market.Hash, err error) {
 	for range 3 {
-		root, err = s.j.d.Files.PackOutputs(ctx, dir, s.limits().Output)
+		root, err = s.j.d.Files.PackOutputs(ctx, dir, s.j.terms.OutputLimits())
 		if err == nil || errors.Is(err, executor.ErrOutputTooLarge) || errors.Is(err, executor.ErrUnsafeOutput) {
 			return root, err
 		}
@@ -121,10 +121,9 @@ func (j *job) serve(signed []byte) error {
 		return err
 	}
 	for _, s := range r.Shards {
-		if !s.Output.IsZero() {
-			j.d.Files.Grant(s.Output, j.res.Requester)
-		}
+		j.grant(s.Output)
 	}
+	j.grantInputs()
 	return nil
 }
 

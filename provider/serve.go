@@ -94,11 +94,13 @@ func (j *job) shardStatus(index uint32, p market.Phase) market.ShardStatus {
 	return st
 }
 
-// Result is the signed result of a job, once there is one.
+// Result is the signed result of a job, once there is one. The job's attesters may have it as well.
 func (d *Daemon) Result(ctx context.Context, from peer.ID, id market.JobID) ([]byte, error) {
 	r, _, err := d.owned(ctx, from, id)
 	if err != nil {
-		return nil, err
+		if r, err = d.attested(ctx, from, id, err); err != nil {
+			return nil, err
+		}
 	}
 	if r.Result == nil {
 		return nil, refuse(market.RefusedUnknown, "the job has not ended")

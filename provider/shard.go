@@ -176,7 +176,7 @@ func (s *shard) why(ctx context.Context, h executor.Handle, st executor.Status) 
 	if st.Detail != "" {
 		head += " (" + st.Detail + ")"
 	}
-	head = line(head, 512) + "\n"
+	head = market.Line(head, 512) + "\n"
 	return head + safeTo(strings.Join(lines, "\n"), s.room()-len(head))
 }
 

@@ -50,6 +50,7 @@ type record struct {
 	ResultAt    chain.Time
 	Receipt     []byte
 	Done        bool
+	Concede     bool // its owner gives up a dispute over the lot
 }
 
 // store keeps reservations and jobs. Every method is one database transaction.
@@ -65,6 +66,7 @@ CREATE TABLE IF NOT EXISTS job (
 	message TEXT NOT NULL DEFAULT '', result BLOB, result_at INTEGER NOT NULL DEFAULT 0, receipt BLOB,
 	done INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS shard (job BLOB NOT NULL, shard INTEGER NOT NULL, traffic BLOB NOT NULL, PRIMARY KEY (job, shard));
+CREATE TABLE IF NOT EXISTS conceded (job BLOB PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL);`
 
 func openStore(ctx context.Context, db *sql.DB) (*store, error) {
@@ -168,13 +170,13 @@ func (s *store) witness(ctx context.Context, r reservation) error {
 	})
 }
 
-const jobColumns = `job, reservation, inputs_ready, phase, message, result, result_at, receipt, done`
+const jobColumns = `job, reservation, inputs_ready, phase, message, result, result_at, receipt, done, job IN (SELECT job FROM conceded)`
 
 func scanJob(row interface{ Scan(...any) error }) (j record, err error) {
 	var job, id []byte
 	var phase string
 	var at int64
-	if err = row.Scan(&job, &id, &j.InputsReady, &phase, &j.Message, &j.Result, &at, &j.Receipt, &j.Done); err != nil {
+	if err = row.Scan(&job, &id, &j.InputsReady, &phase, &j.Message, &j.Result, &at, &j.Receipt, &j.Done, &j.Concede); err != nil {
 		return j, err
 	}
 	copy(j.Job[:], job)

@@ -35,19 +35,5 @@ func safeTo(s string, limit int) string {
 	return s
 }
 
-// line is text in one line of printable characters; of long text the beginning is kept.
-func line(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, "?"))
-	if len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "")
-	}
-	return s
-}
-
 // share is what each of n gets of a total, and at most so much.
 func share(total, n, most int) int { return min(total/max(n, 1), most) }

@@ -84,6 +84,7 @@ func (d *Daemon) checks(ctx context.Context, r reservation, p market.TermsPropos
 		var unsure error
 		mine := plutus.Mine{
 			Terms: packed, Part: part, Until: terms.LockUntil, Keys: d.Wallet.Keys(),
+			Attesters: d.cfg.Trust.keys(),
 			Owns: func(ref chain.OutRef) bool {
 				yes, err := d.Book.Owns(ctx, ref)
 				unsure = errors.Join(unsure, err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	_ "modernc.org/sqlite" // the database of the provider's own state
 
+	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/executor"
 	"github.com/tallycompute/tally/executor/collective"
@@ -39,14 +41,24 @@ type shop struct {
 	Images    []string `json:"images"`
 	Region    string   `json:"region"`
 	Runtime   string   `json:"oci_runtime,omitempty"` // such as runsc; empty: the engine's default
+
+	Attesters  []peer.ID       `json:"attesters,omitempty"` // whose verdicts it accepts; none: it takes no jobs with disputes
+	Payees     []chain.Address `json:"payees,omitempty"`    // who may get the cost of a dispute
+	LeastShare float64         `json:"least_share_percent"` // of the price, its own if no verdict comes
 }
 
 func providerCommand(a *app) *cobra.Command {
 	c := &cobra.Command{Use: "provider", Short: "Sell this machine"}
 	s := shop{}
+	var attesters, payees []string
 	initialise := &cobra.Command{
 		Use: "init", Short: "Make keys and say what to sell", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.providerInit(s) },
+		RunE: func(*cobra.Command, []string) error {
+			if err := s.trust(attesters, payees); err != nil {
+				return usage(err)
+			}
+			return a.providerInit(s)
+		},
 	}
 	f := initialise.Flags()
 	f.StringVar(&s.Rate, "rate", "0.001", "price in NTX of a shard-second")
@@ -56,6 +68,9 @@ func providerCommand(a *app) *cobra.Command {
 	f.Float64Var(&s.DiskGiB, "disk-gib", 4, "disk for sale")
 	f.StringSliceVar(&s.Images, "image", []string{"tally/python:bookworm", "tally/torch:bookworm"}, "images on this machine's engine to run jobs in")
 	f.StringVar(&s.Region, "region", "", "where the machine is, such as eu")
+	f.StringSliceVar(&attesters, "attester", nil, "peers whose verdicts on disputes are accepted; none: no jobs with disputes are taken")
+	f.StringSliceVar(&payees, "payee", nil, "addresses that may get the cost of a dispute")
+	f.Float64Var(&s.LeastShare, "least-share-percent", 50, "of the price: what this provider gets at least if no verdict comes")
 	f.StringVar(&s.Runtime, "oci-runtime", "", "OCI runtime for containers, such as runsc")
 	listen := ""
 	run := &cobra.Command{
@@ -63,7 +78,7 @@ func providerCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.providerRun(cmd.Context(), listen) },
 	}
 	run.Flags().StringVar(&listen, "listen", p2p.DefaultListen, "multiaddresses to listen on, separated by commas")
-	c.AddCommand(initialise, run, &cobra.Command{
+	c.AddCommand(initialise, run, providerConcedeCommand(a), &cobra.Command{
 		Use: "status", Short: "What this provider did and is doing", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.providerStatus(cmd.Context()) },
 	})
@@ -129,13 +144,36 @@ func (a *app) providerInit(s shop) error {
 	})
 }
 
+// trust takes over who may decide disputes.
+func (s *shop) trust(attesters, payees []string) error {
+	for _, name := range attesters {
+		id, err := peer.Decode(name[strings.LastIndex(name, "/")+1:]) // an address that ends in /p2p/PEER will do
+		if err != nil {
+			return fmt.Errorf("--attester %q: %w", name, err)
+		}
+		s.Attesters = append(s.Attesters, id)
+	}
+	for _, name := range payees {
+		to, err := chain.ParseAddress(name)
+		if err != nil {
+			return fmt.Errorf("--payee %q: %w", name, err)
+		}
+		s.Payees = append(s.Payees, to)
+	}
+	return nil
+}
+
 // config is what the shop says, in the daemon's words.
 func (s shop) config() (provider.Config, error) {
 	rate, err := market.ParseNTX(s.Rate)
 	if err != nil {
 		return provider.Config{}, fmt.Errorf("--rate: %w", err)
 	}
+	if s.LeastShare < 0 || s.LeastShare > 100 {
+		return provider.Config{}, fmt.Errorf("--least-share-percent: %g, want 0 to 100", s.LeastShare)
+	}
 	return provider.Config{
+		Trust:    provider.Trust{Attesters: s.Attesters, Payees: s.Payees, LeastBps: uint16(s.LeastShare * 100)},
 		RateUNTX: rate, Region: s.Region, OS: runtime.GOOS, Arch: runtime.GOARCH,
 		Capacity: market.Capacity{Slots: s.Slots, Resources: market.Resources{
 			MilliCPU: uint64(s.CPUs * 1000), MemoryMiB: uint64(s.MemoryGiB * 1024), DiskMiB: uint64(s.DiskGiB * 1024),
@@ -244,7 +282,7 @@ func (p *party) sell(ctx context.Context, cfg provider.Config, engine *container
 	defer func() { err = errors.Join(err, server.Close()) }()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.Run(ctx) })
-	g.Go(func() error { return p.actor(escrow.Provider, d.Facts).Run(ctx) })
+	g.Go(func() error { return p.settling(ctx, escrow.Provider, d.Evidence, d.Facts) })
 	g.Go(func() error { return p.tidy(ctx) })
 	err = g.Wait()
 	if errors.Is(err, context.Canceled) {
@@ -331,7 +369,7 @@ func (a *app) providerStatus(ctx context.Context) (err error) {
 			return err
 		}
 		all[i] = sold{Record: r, Lot: l.Status}
-		if l.Status == escrow.Approved || l.Status == escrow.Claimed {
+		if l.Status.Final() {
 			all[i].EarnedUNTX = l.ToProviderUNTX - min(l.ToProviderUNTX, l.BondUNTX)
 		}
 	}

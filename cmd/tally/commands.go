@@ -20,6 +20,7 @@ func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		initCommand(a), validateCommand(a), planCommand(a), runCommand(a), statusCommand(a), logsCommand(a),
 		resultsCommand(a), receiptCommand(a), cancelCommand(a), refundCommand(a), offersCommand(a),
+		approveCommand(a), disputeCommand(a), concedeCommand(a), escrowCommand(a), attestCommand(a),
 		providerCommand(a), walletCommand(a), doctorCommand(a), testnetCommand(a), demoCommand(a), versionCommand(a),
 	}
 }
@@ -49,6 +50,7 @@ func kinds() []kind {
 		{requester.ErrCancelled, exitCancelled, "nothing was locked"},
 		{requester.ErrSigned, exitNotFinished, "its lots are settled or refunded: tally status JOB"},
 		{requester.ErrJobFailed, exitJobFailed, "tally logs JOB shows what the programs wrote; what was not approved comes back at the deadline"},
+		{requester.ErrWish, exitRejected, "tally escrow JOB shows each lot's state and deadlines"},
 		{requester.ErrRefunded, exitRefunded, "the prices came back, with the providers' penalties"},
 		{wallet.ErrWatching, exitWallet, "tally wallet send --unsigned FILE writes a transaction to be signed where the key is"},
 		{wallet.ErrNotApproved, exitWallet, "nothing was signed"},

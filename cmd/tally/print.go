@@ -200,6 +200,7 @@ func transactions(lots []requester.LotOutcome, standing func(chain.TxID) string)
 	}{
 		{"opened by", func(t requester.Txs) *chain.TxID { return t.Open }},
 		{"committed by", func(t requester.Txs) *chain.TxID { return t.Commit }},
+		{"disputed by", func(t requester.Txs) *chain.TxID { return t.Dispute }},
 		{"settled by", func(t requester.Txs) *chain.TxID { return t.Settle }},
 	} {
 		var order []chain.TxID

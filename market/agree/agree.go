@@ -26,6 +26,9 @@ var (
 const (
 	Protocol     protocol.ID = "/tally/agree/1"
 	LogsProtocol protocol.ID = "/tally/logs/1"
+
+	// AttestProtocol is spoken with attesters.
+	AttestProtocol protocol.ID = "/tally/attest/1"
 )
 
 const (
@@ -57,6 +60,12 @@ type Worker interface {
 	Receipt(ctx context.Context, from peer.ID, signed []byte) error
 	// Logs writes what a shard of from's job has printed, and returns at its end. It stops when w fails or ctx ends.
 	Logs(ctx context.Context, from peer.ID, job market.JobID, shard uint32, w io.Writer) error
+}
+
+// Attester is asked about disputed lots; its errors are Seller's.
+type Attester interface {
+	// Opinion says what the attester makes of a lot, or that it does not know yet: then it is asked again.
+	Opinion(ctx context.Context, from peer.ID, r market.VerdictRequest) (market.Opinion, error)
 }
 
 var errSigned = errors.New("signed document of another kind")

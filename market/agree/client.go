@@ -82,6 +82,11 @@ func (c Client) Result(ctx context.Context, to peer.ID, job market.JobID) ([]byt
 	return c.signed(ctx, to, market.ResultRequest{Job: job}, market.SignedResult)
 }
 
+// Opinion asks an attester about a disputed lot; escrow.Collect checks what it signed.
+func (c Client) Opinion(ctx context.Context, to peer.ID, r market.VerdictRequest) (market.Opinion, error) {
+	return callBy[market.Opinion](ctx, c, AttestProtocol, to, r)
+}
+
 // Receipt sends a receipt that market.SignReceipt wrote.
 func (c Client) Receipt(ctx context.Context, to peer.ID, signed []byte) error {
 	_, err := call[market.Ack](ctx, c, to, market.Signed{What: market.SignedReceipt, Data: signed})
@@ -152,13 +157,18 @@ func (c Client) signed(ctx context.Context, to peer.ID, m market.Message, what s
 	return s.Data, err
 }
 
-// call sends m and reads an A.
+// call sends a provider m and reads an A.
 func call[A market.Message](ctx context.Context, c Client, to peer.ID, m market.Message) (A, error) {
+	return callBy[A](ctx, c, Protocol, to, m)
+}
+
+// callBy sends m by a protocol and reads an A.
+func callBy[A market.Message](ctx context.Context, c Client, by protocol.ID, to peer.ID, m market.Message) (A, error) {
 	var none A
 	what := fmt.Sprintf("send %s a %T", to, m)
 	ctx, cancel := c.bound(ctx)
 	defer cancel()
-	st, done, err := c.open(ctx, to, Protocol)
+	st, done, err := c.open(ctx, to, by)
 	if err != nil {
 		return none, fmt.Errorf("%s: %w", what, err)
 	}

@@ -27,14 +27,37 @@ type Server struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	host   host.Host
-	seller Seller
-	worker Worker
+	answer func(ctx context.Context, from peer.ID, request market.Message) (market.Message, error)
+	worker Worker // whose logs are served; nil: there are none
 	opts   ServeOptions
 	calls  *limiter
 }
 
 // Serve answers peers' calls on h until Close. The calls' contexts end with ctx.
 func Serve(ctx context.Context, h host.Host, seller Seller, worker Worker, opts ServeOptions) *Server {
+	s := newServer(ctx, h, opts)
+	s.answer, s.worker = answers{seller, worker}.answer, worker
+	h.SetStreamHandler(Protocol, s.limited(s.call))
+	h.SetStreamHandler(LogsProtocol, s.limited(s.logs))
+	return s
+}
+
+// ServeAttester answers the parties of disputed lots on h until Close.
+func ServeAttester(ctx context.Context, h host.Host, a Attester, opts ServeOptions) *Server {
+	s := newServer(ctx, h, opts)
+	s.answer = func(ctx context.Context, from peer.ID, request market.Message) (market.Message, error) {
+		r, ok := request.(market.VerdictRequest)
+		if !ok {
+			return nil, market.Refusal{Code: market.RefusedOther, Sentence: fmt.Sprintf("a %T is not something to ask an attester", request)}
+		}
+		o, err := a.Opinion(ctx, from, r)
+		return o, err
+	}
+	h.SetStreamHandler(AttestProtocol, s.limited(s.call))
+	return s
+}
+
+func newServer(ctx context.Context, h host.Host, opts ServeOptions) *Server {
 	if opts.Calls == 0 {
 		opts.Calls = 128
 	}
@@ -47,17 +70,19 @@ func Serve(ctx context.Context, h host.Host, seller Seller, worker Worker, opts 
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{host: h, seller: seller, worker: worker, opts: opts, calls: newLimiter(opts.Calls, opts.CallsPerPeer)}
+	s := &Server{host: h, opts: opts, calls: newLimiter(opts.Calls, opts.CallsPerPeer)}
 	s.ctx, s.cancel = context.WithCancel(ctx)
-	h.SetStreamHandler(Protocol, s.limited(s.call))
-	h.SetStreamHandler(LogsProtocol, s.limited(s.logs))
 	return s
 }
 
 // Close stops answering, cuts off the calls under way and waits for them.
 func (s *Server) Close() error {
-	s.host.RemoveStreamHandler(Protocol)
-	s.host.RemoveStreamHandler(LogsProtocol)
+	if s.worker != nil {
+		s.host.RemoveStreamHandler(Protocol)
+		s.host.RemoveStreamHandler(LogsProtocol)
+	} else {
+		s.host.RemoveStreamHandler(AttestProtocol)
+	}
 	s.cancel()
 	s.calls.close()
 	return nil
@@ -112,7 +137,13 @@ func (s *Server) call(st network.Stream) error {
 	return err
 }
 
-func (s *Server) answer(ctx context.Context, from peer.ID, request market.Message) (market.Message, error) {
+// answers are a provider's.
+type answers struct {
+	seller Seller
+	worker Worker
+}
+
+func (s answers) answer(ctx context.Context, from peer.ID, request market.Message) (market.Message, error) {
 	switch r := request.(type) {
 	case market.QuoteRequest:
 		if r.Requester != from {

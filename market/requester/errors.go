@@ -26,6 +26,8 @@ var (
 	ErrSigned = errors.New("already signed")
 	// ErrJobFailed is a program that failed, or results that do not hold: they are not approved.
 	ErrJobFailed = errors.New("job failed")
+	// ErrWish is something that cannot be done with a lot any more, or that its terms do not provide for.
+	ErrWish = errors.New("too late, or not agreed")
 	// ErrRefunded is a job whose providers did not deliver: their prices came back, with penalties.
 	ErrRefunded = errors.New("refunded")
 )

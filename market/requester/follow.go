@@ -181,6 +181,9 @@ func (f *follower) look(ctx context.Context) error {
 			f.final[i] = time.Now()
 		}
 	}
+	if err := f.heed(ctx, lots, now); err != nil {
+		return err
+	}
 	for {
 		before := f.rec.Phase
 		if err := f.advance(ctx, lots, now); err != nil || f.rec.Phase == before || f.rec.Done {
@@ -252,7 +255,7 @@ func (f *follower) hasResult() bool {
 
 func (f *follower) acceptedFinal(lots []escrow.Lot) bool {
 	for i, l := range f.rec.Lots {
-		if l.Accepted && !lots[i].Status.Final() {
+		if (l.Accepted || l.Good && f.rec.Spec.Job.Verify == market.VerifyReview) && !lots[i].Status.Final() {
 			return false
 		}
 	}
@@ -262,7 +265,7 @@ func (f *follower) acceptedFinal(lots []escrow.Lot) bool {
 func (f *follower) paid(lots []escrow.Lot) string {
 	n := 0
 	for _, l := range lots {
-		if l.Status == escrow.Approved || l.Status == escrow.Claimed {
+		if l.Status == escrow.Approved || l.Status == escrow.Claimed || l.ToProviderUNTX > l.BondUNTX {
 			n++
 		}
 	}

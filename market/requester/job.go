@@ -135,8 +135,15 @@ func (j *job) release(ctx context.Context, lots []lotRecord) {
 	})
 }
 
-// grant lets the providers fetch their inputs, anew in every process.
+// grant lets the providers fetch their inputs, and the attesters too, anew in every process.
 func (j *job) grant() {
+	if d := j.rec.Spec.Job.Disputes; d != nil {
+		for _, root := range append([]market.Hash{j.rec.Program}, j.rec.Inputs...) {
+			for _, a := range d.Attesters {
+				j.r.Files.Grant(root, a.Peer)
+			}
+		}
+	}
 	for _, l := range j.rec.Lots {
 		if l.Quote == nil {
 			continue

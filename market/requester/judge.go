@@ -3,10 +3,12 @@ package requester
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/escrow"
+	"github.com/tallycompute/tally/market"
 )
 
 // judge decides whether there is a result by now: enough good lots, and nothing more worth waiting for.
@@ -90,7 +92,7 @@ func (f *follower) fail(ctx context.Context, cause error) error {
 
 // acceptGood pays those who delivered although others did not. The shards of a collective stand or fall together.
 func (f *follower) acceptGood(ctx context.Context) error {
-	if f.terms.Task.Collective {
+	if f.terms.Task.Collective || f.rec.Spec.Job.Verify == market.VerifyReview {
 		return nil
 	}
 	accepted := false
@@ -130,7 +132,9 @@ func (f *follower) gather(ctx context.Context, good uint32) error {
 		return f.fail(ctx, err)
 	}
 	for i := range f.rec.Lots {
-		f.rec.Lots[i].Accepted = f.rec.Lots[i].Good
+		if l := &f.rec.Lots[i]; f.rec.Spec.Job.Verify != market.VerifyReview {
+			l.Accepted = l.Good
+		}
 	}
 	f.rec.Note = ""
 	if count := f.rec.Spec.Job.Shards.Count; good < count {
@@ -140,5 +144,9 @@ func (f *follower) gather(ctx context.Context, good uint32) error {
 		f.tell(Event{Message: "a late result was added"})
 		return f.save(ctx)
 	}
-	return f.enter(ctx, Gathered, f.rec.Note)
+	message := f.rec.Note
+	if f.rec.Spec.Job.Verify == market.VerifyReview {
+		message = strings.TrimPrefix(message+"; every lot waits for tally approve or tally dispute", "; ")
+	}
+	return f.enter(ctx, Gathered, message)
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/tallycompute/tally/chain"
@@ -117,6 +118,13 @@ func (j *job) newTerms(now chain.Time, seed chain.OutRef, quotes []market.Quote,
 	if _, err := rand.Read(t.Nonce[:]); err != nil {
 		return t, err
 	}
+	if t.Disputes = spec.Job.Disputes; t.Disputes != nil {
+		k, err := j.r.voucherKey(t.Nonce)
+		if err != nil {
+			return t, err
+		}
+		t.VoucherKey = market.Key(plutus.KeyOf(k))
+	}
 	if spec.Job.Collective() {
 		for s := range spec.Job.Shards.Count {
 			t.Ring = append(t.Ring, s)
@@ -201,6 +209,10 @@ func (j *job) checkBody(b chain.TxBody) error {
 	quotes, err := j.quotes()
 	if err != nil {
 		return err
+	}
+	own := j.rec.Spec.Job.Disputes
+	if t := j.terms.Disputes; (t == nil) != (own == nil) || t != nil && !reflect.DeepEqual(*t, *own) {
+		return bad("its disputes are not the job file's")
 	}
 	want, err := j.r.Contracts.Open(j.packed, parts(quotes), at[j.terms.Seed], plutus.Frame{From: b.From, Until: b.Until})
 	if err != nil {

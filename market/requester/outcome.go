@@ -44,6 +44,7 @@ type LotOutcome struct {
 	PaidUNTX         uint64        `json:"paid_untx"`
 	RefundedUNTX     uint64        `json:"refunded_untx"`
 	PenaltyUNTX      uint64        `json:"penalty_untx"`
+	DisputeUNTX      uint64        `json:"dispute_untx,omitempty"` // what a dispute cost the requester
 	BondUNTX         uint64        `json:"bond_untx"`
 	BondReturnedUNTX uint64        `json:"bond_returned_untx"`
 	Txs              Txs           `json:"txs"`
@@ -52,9 +53,10 @@ type LotOutcome struct {
 
 // Txs are a lot's transactions.
 type Txs struct {
-	Open   *chain.TxID `json:"open,omitempty"`
-	Commit *chain.TxID `json:"commit,omitempty"`
-	Settle *chain.TxID `json:"settle,omitempty"`
+	Open    *chain.TxID `json:"open,omitempty"`
+	Commit  *chain.TxID `json:"commit,omitempty"`
+	Dispute *chain.TxID `json:"dispute,omitempty"`
+	Settle  *chain.TxID `json:"settle,omitempty"`
 }
 
 // Failure is the first thing that went wrong in a job.
@@ -127,6 +129,8 @@ func (o *LotOutcome) settle(l escrow.Lot) {
 			o.Txs.Open = &tx
 		case escrow.KindCommit:
 			o.Txs.Commit = &tx
+		case escrow.KindDispute:
+			o.Txs.Dispute = &tx
 		default:
 			o.Txs.Settle = &tx
 		}
@@ -138,6 +142,11 @@ func (o *LotOutcome) settle(l escrow.Lot) {
 	o.BondReturnedUNTX = min(l.ToProviderUNTX, l.BondUNTX)
 	o.PenaltyUNTX = l.BondUNTX - o.BondReturnedUNTX
 	o.PaidUNTX = l.ToProviderUNTX - o.BondReturnedUNTX
+	if _, disputed := l.Txs[escrow.KindDispute]; disputed {
+		o.RefundedUNTX = l.PriceUNTX - min(o.PaidUNTX, l.PriceUNTX)
+		spent := o.RefundedUNTX + l.Terms.Disputes.BondUNTX
+		o.DisputeUNTX = spent - min(l.ToRequesterUNTX, spent)
+	}
 }
 
 // ending is how the lot ended, in the words of a job's outcome; "": it has not.

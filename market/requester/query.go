@@ -111,7 +111,8 @@ func (r *Requester) Facts(ctx context.Context, k escrow.Key) (escrow.Facts, erro
 	}
 	for _, l := range rec.Lots {
 		if key, ok := l.Offer.Payment.Key(); ok && key == k.Provider {
-			return escrow.Facts{Verified: l.Accepted}, nil
+			w, err := r.store.wish(ctx, rec.ID, l.Offer.Peer)
+			return escrow.Facts{Verified: l.Accepted, Faulty: w == Dispute || w == Concede, Concede: w == Concede}, err
 		}
 	}
 	return escrow.Facts{}, nil

@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
-	"unicode"
 
 	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/market"
@@ -32,7 +30,7 @@ func (f *follower) receipts(ctx context.Context, lots []escrow.Lot) error {
 			continue
 		}
 		if l.Receipt == nil {
-			rc := market.Receipt{Result: l.Result, Requester: f.r.id, At: now, Accepted: l.Accepted, Sentence: plain(l.Rejected)}
+			rc := market.Receipt{Result: l.Result, Requester: f.r.id, At: now, Accepted: l.Accepted, Sentence: market.Line(l.Rejected, market.MaxMessage)}
 			if l.Accepted {
 				rc.PriceUNTX = l.PriceUNTX
 			}
@@ -96,18 +94,4 @@ func readReceipt(l lotRecord) (SignedReceipt, error) {
 		return SignedReceipt{}, fmt.Errorf("%w: receipt of %s: %w", ErrStore, l.Offer.Peer, err)
 	}
 	return SignedReceipt{Shards: l.Shards, Receipt: rc, Result: res, Signed: l.Receipt}, nil
-}
-
-// plain makes one line of text that a document may carry.
-func plain(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	if len(s) > market.MaxMessage {
-		s = strings.ToValidUTF8(s[:market.MaxMessage], "")
-	}
-	return s
 }

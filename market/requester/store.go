@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // store keeps one record a job. Every method is one database transaction.
@@ -14,7 +16,8 @@ type store struct{ db *sql.DB }
 const schema = `
 CREATE TABLE IF NOT EXISTS job (
 	id TEXT PRIMARY KEY, job TEXT UNIQUE, version INTEGER NOT NULL, phase TEXT NOT NULL, done INTEGER NOT NULL,
-	state BLOB NOT NULL)`
+	state BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS wish (id TEXT NOT NULL, provider TEXT NOT NULL, wish TEXT NOT NULL, PRIMARY KEY (id, provider))`
 
 func openStore(ctx context.Context, db *sql.DB) (*store, error) {
 	_, err := db.ExecContext(ctx, schema)
@@ -70,6 +73,22 @@ func (s *store) all(ctx context.Context) (found []*record, err error) {
 		found = append(found, r)
 	}
 	return found, wrap("list", rows.Err())
+}
+
+// setWish records what the owner wants done with a provider's lot. Any process may; whoever is at work on the job does it.
+func (s *store) setWish(ctx context.Context, id string, provider peer.ID, w Wish) error {
+	_, err := s.db.ExecContext(ctx, `INSERT INTO wish VALUES (?,?,?) ON CONFLICT (id, provider) DO UPDATE SET wish = excluded.wish`,
+		id, provider.String(), string(w))
+	return wrap("wish", err)
+}
+
+// wish is what the owner wants done with a provider's lot; "": it has not said.
+func (s *store) wish(ctx context.Context, id string, provider peer.ID) (w Wish, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT wish FROM wish WHERE id = ? AND provider = ?`, id, provider.String()).Scan(&w)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return w, wrap("wish", err)
 }
 
 func scan(row interface{ Scan(...any) error }) (*record, error) {
