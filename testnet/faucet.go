@@ -9,6 +9,7 @@ import (
 
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/chain/node"
+	"github.com/tallycompute/tally/chain/submit"
 	"github.com/tallycompute/tally/chain/wallet"
 	"github.com/tallycompute/tally/plutus"
 )
@@ -20,7 +21,6 @@ const (
 	FaucetADA     chain.Lovelace = 1_000_000_000_000_000 // in the genesis: a billion ADA
 	faucetNTX     uint64         = 1_000_000_000_000_000 // minted at once: a billion test NTX
 	faucetRange                  = 60 * time.Second      // validity of its transactions
-	faucetLook                   = 50 * time.Millisecond // between two looks for a transaction
 	faucetPatient                = 60 * time.Second      // until one is given up
 )
 
@@ -86,7 +86,8 @@ func (f *Faucet) Fund(ctx context.Context, n *node.Node, c *plutus.Contracts, gi
 	return nil
 }
 
-// pay balances a draft with the faucet's coins, signs and submits it, and waits until it is in a block.
+// pay balances a draft with the faucet's coins, signs and submits it, again if a rollback or a lost connection takes it
+// away, and waits until it is in a block.
 func (f *Faucet) pay(ctx context.Context, n *node.Node, d chain.Draft) error {
 	params, err := n.Params(ctx)
 	if err != nil {
@@ -96,7 +97,7 @@ func (f *Faucet) pay(ctx context.Context, n *node.Node, d chain.Draft) error {
 	if err != nil {
 		return err
 	}
-	tip, _, us, err := n.Snapshot(ctx, f.Address())
+	tip, height, us, err := n.Snapshot(ctx, f.Address())
 	if err != nil {
 		return err
 	}
@@ -117,28 +118,19 @@ func (f *Faucet) pay(ctx context.Context, n *node.Node, d chain.Draft) error {
 	if err := f.wallet.SignBuilt(tx); err != nil {
 		return fmt.Errorf("%w: %w", ErrFaucet, err)
 	}
-	if err := n.Submit(ctx, tx.Bytes()); err != nil {
-		return err
-	}
-	return f.wait(ctx, n, tx.ID())
-}
-
-// wait returns when the faucet holds an output of a transaction: each of its own leaves it change.
-func (f *Faucet) wait(ctx context.Context, n *node.Node, id chain.TxID) error {
 	ctx, cancel := context.WithTimeout(ctx, faucetPatient)
 	defer cancel()
-	for {
-		us, err := n.UTxOs(ctx, f.Address())
-		if err != nil {
-			return err
-		}
-		if slices.ContainsFunc(us, func(u chain.UTxO) bool { return u.Ref.Tx == id }) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w: %w", id, ErrFaucet, context.Cause(ctx))
-		case <-time.After(faucetLook):
-		}
+	// Every coin and every reference is the faucet's own: at this tip they are all unspent.
+	body, err := tx.Inspect()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrFaucet, err)
 	}
+	_, _, err = submit.Delivery{
+		Node: n, Since: &submit.Base{Point: tip, Height: height, Unspent: body.Inputs}, At: []chain.Address{f.Address()},
+		Ours: func(t chain.BlockTx) bool { return slices.Contains(t.Witnesses, f.wallet.PaymentKey()) },
+	}.Land(ctx, tx.Bytes(), 1)
+	if err != nil {
+		return fmt.Errorf("sending %s: %w: %w", tx.ID(), ErrFaucet, err)
+	}
+	return nil
 }

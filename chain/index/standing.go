@@ -12,8 +12,13 @@ const (
 
 // Standing of what has so many confirmations under a policy that takes wanted of them, at least one, for enough.
 func (ix *Index) Standing(confirmations, wanted uint64) Standing {
+	return StandingOf(confirmations, wanted, uint64(ix.cfg.K))
+}
+
+// StandingOf is the standing on a chain that can roll back k blocks.
+func StandingOf(confirmations, wanted, k uint64) Standing {
 	switch {
-	case confirmations > uint64(ix.cfg.K):
+	case confirmations > k:
 		return Settled
 	case confirmations > 0 && confirmations >= wanted:
 		return Confirmed

@@ -18,7 +18,7 @@ var (
 	// ErrRejected is a transaction that the node's ledger refused; the text carries its reason.
 	ErrRejected = chain.ErrRejected
 	// ErrNoIntersection is a chain that has none of the points given.
-	ErrNoIntersection = errors.New("no common point with the node's chain")
+	ErrNoIntersection = chain.ErrNoIntersection
 	// ErrUnexpected is an answer that this package does not understand.
 	ErrUnexpected = errors.New("unexpected answer from the node")
 	// ErrClosed is a Node used after Close.

@@ -38,8 +38,9 @@ type Fate struct {
 
 // Submitter hands transactions to a node.
 type Submitter struct {
-	Node  Node
-	Chain Chain
+	Node     Node
+	Chain    Chain
+	Progress Progress // hears from Land; nil: nobody does
 }
 
 // Submit hands a signed transaction in once. Its outcome is in the error too, a chain.SubmitError, unless the node has
@@ -108,8 +109,8 @@ func (s *Submitter) explain(ctx context.Context, b chain.TxBody, cause error) (*
 	case depth > 0: // the block came in between
 		e.Outcome = chain.Included
 	case says("OutsideValidityIntervalUTxO"):
-		if e.Outcome = chain.Expired; b.From > s.Chain.Tip() {
-			e.Outcome = chain.NotNow
+		if e.Outcome = chain.NotNow; b.From <= s.Chain.Tip() && s.level(ctx) { // no block that we have yet to read has it
+			e.Outcome = chain.Expired
 		}
 	case says("BadInputsUTxO"):
 		return e, s.blame(ctx, b, e)
@@ -141,12 +142,14 @@ func (s *Submitter) blame(ctx context.Context, b chain.TxBody, e *chain.SubmitEr
 		return nil
 	}
 	e.Outcome = chain.NotNow // the node knows a block that we do not, or lacks one that we know
-	if unknown == nil {
-		return nil
-	}
-	tip, err := s.Node.Tip(ctx)
-	if err == nil && tip.Slot == s.Chain.Tip() {
+	if unknown != nil && s.level(ctx) {
 		e.Outcome, e.Input = chain.SpentByOthers, unknown
 	}
 	return nil
+}
+
+// level says whether we have read every block that the node has.
+func (s *Submitter) level(ctx context.Context) bool {
+	tip, err := s.Node.Tip(ctx)
+	return err == nil && tip.Slot == s.Chain.Tip()
 }

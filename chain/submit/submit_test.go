@@ -170,6 +170,9 @@ func TestOutcomes(t *testing.T) {
 	n.Tick(5)
 	n.wants(chain.Expired, late) // the node knows; our last block is older
 	n.block()
+	n.hidden = 1
+	n.wants(chain.NotNow, late) // the block that we have not read may have it
+	n.hidden = 0
 	n.wants(chain.Expired, late)
 
 	unsigned := n.pay(5*ada, 1000, []chain.UTxO{joint}, us)

@@ -23,7 +23,8 @@ type Reservation struct {
 }
 
 // Reservations remembers in a SQLite file which outputs are spoken for, so that a crash does not forget it and
-// neither two goroutines nor two processes reserve the same one. It is safe for concurrent use.
+// neither two goroutines nor two processes reserve the same one; and which payments were signed. It is safe for
+// concurrent use.
 type Reservations struct{ db *sql.DB }
 
 // patience is how long a store waits for another process that writes to it.
@@ -51,7 +52,7 @@ func openReservations(ctx context.Context, path string, patience time.Duration) 
 		return nil, fmt.Errorf("%w: %w", ErrStore, err)
 	}
 	_, err = db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS reservations
-		(ref TEXT PRIMARY KEY, purpose TEXT NOT NULL, until INTEGER NOT NULL) STRICT`)
+		(ref TEXT PRIMARY KEY, purpose TEXT NOT NULL, until INTEGER NOT NULL) STRICT;`+paymentsTable)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open reservations %s: %w: %w", path, ErrStore, err), db.Close())
 	}
@@ -89,8 +90,12 @@ func (r *Reservations) reserve(ctx context.Context, refs []chain.OutRef, fresh m
 			return errors.Join(err, tx.Rollback())
 		}
 	}
+	return commit("reserve", tx)
+}
+
+func commit(what string, tx *sql.Tx) error {
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("reserve: %w: %w", ErrStore, err)
+		return fmt.Errorf("%s: %w: %w", what, ErrStore, err)
 	}
 	return nil
 }
@@ -125,8 +130,11 @@ func (r *Reservations) Spent(ctx context.Context, refs []chain.OutRef) error {
 }
 
 // Expire gives back what was reserved until more than depth (milliseconds) before now: time enough for a block with
-// a transaction that was still valid then to be seen, and too deep to be undone.
+// a transaction that was still valid then to be seen, and too deep to be undone. Payments that ended are forgotten then.
 func (r *Reservations) Expire(ctx context.Context, now, depth chain.Time) error {
+	if err := r.exec(ctx, "forget payments", `DELETE FROM payments WHERE ended AND until < ?`, int64(now-depth)); err != nil {
+		return err
+	}
 	return r.exec(ctx, "expire", `DELETE FROM reservations WHERE until < ?`, int64(now-depth))
 }
 

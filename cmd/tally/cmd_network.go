@@ -118,6 +118,7 @@ func (a *app) mint(ctx context.Context, words []string, yes bool) (err error) {
 	if err != nil {
 		return err
 	}
+	p.order = order("mint", d, chain.Address{}, false)
 	if err := a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return c.balance(d, coins, collateral) }); err != nil {
 		return err
 	}
@@ -143,5 +144,6 @@ func (a *app) deploy(ctx context.Context, c *coffer, p sending) error {
 	}
 	a.note("The contracts are not published yet. What they are published with stays there for ever.")
 	d := contracts.Deploy(plutus.Frame{From: c.tip.Slot, Until: until})
+	p.order = order("publish", d, chain.Address{}, false)
 	return a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return c.balance(d, coins, collateral) })
 }

@@ -137,8 +137,10 @@ type coffer struct {
 	kept   *wallet.Reservations
 	all    []chain.UTxO // what is at its address, in the chain's order of references
 	tip    chain.Point
+	height uint64
 	params chain.Params
 	clock  chain.Clock
+	locked *os.File // see name
 }
 
 // openCoffer opens the wallet and asks the node what it holds.
@@ -177,13 +179,16 @@ func (c *coffer) look(ctx context.Context, a *app) (err error) {
 
 // count asks the node what the wallet holds now.
 func (c *coffer) count(ctx context.Context) (err error) {
-	c.tip, _, c.all, err = c.node.Snapshot(ctx, c.wallet.Address())
+	c.tip, c.height, c.all, err = c.node.Snapshot(ctx, c.wallet.Address())
 	slices.SortFunc(c.all, func(a, b chain.UTxO) int { return a.Ref.Compare(b.Ref) })
 	return err
 }
 
 func (c *coffer) close() error {
 	var errs []error
+	if c.locked != nil {
+		errs = append(errs, c.locked.Close(), os.Remove(c.locked.Name()))
+	}
 	if c.kept != nil {
 		errs = append(errs, c.kept.Close())
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tallycompute/tally/chain"
-	"github.com/tallycompute/tally/chain/node"
+	"github.com/tallycompute/tally/chain/index"
 	"github.com/tallycompute/tally/chain/wallet"
 )
 
@@ -26,8 +25,29 @@ type sending struct {
 	message  string
 	validFor time.Duration
 	unsigned string // file for the unsigned transaction
+	order    string // in words that are the same for the same payment
 	dry, yes bool
-	noWait   bool
+	again    bool // even if the same payment was signed before and has not ended
+	waiting
+}
+
+// waiting is how long a command waits for its transaction.
+type waiting struct{ noWait, settled bool }
+
+func (w *waiting) flags(c *cobra.Command) {
+	c.Flags().BoolVar(&w.noWait, "no-wait", false, "do not wait until it is in the chain, only until the node has it")
+	c.Flags().BoolVar(&w.settled, "settled", false, fmt.Sprintf("wait until no rollback can undo it: %d blocks", index.DefaultK))
+}
+
+// confirmations that are waited for, where policy of them are enough.
+func (w waiting) confirmations(policy uint64) uint64 {
+	switch {
+	case w.noWait:
+		return 0
+	case w.settled:
+		return index.DefaultK + 1
+	}
+	return policy
 }
 
 func walletSendCommand(a *app) *cobra.Command {
@@ -53,7 +73,8 @@ func walletSendCommand(a *app) *cobra.Command {
 	f.StringVar(&p.unsigned, "unsigned", "", "do not sign or send: write the transaction to this file, to be signed elsewhere")
 	f.BoolVar(&p.dry, "dry-run", false, "show what would be paid, and end")
 	f.BoolVarP(&p.yes, "yes", "y", false, "do not ask")
-	f.BoolVar(&p.noWait, "no-wait", false, "do not wait until it is in the chain")
+	f.BoolVar(&p.again, "again", false, "pay once more, even if the same payment was interrupted after it had been signed")
+	p.flags(c)
 	return c
 }
 
@@ -97,6 +118,7 @@ func (a *app) walletSend(ctx context.Context, p sending) (err error) {
 	if err != nil {
 		return err
 	}
+	p.order = order("send", d, to, p.all)
 	return a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) {
 		if p.all {
 			d := d
@@ -125,83 +147,6 @@ func (a *app) walletSend(ctx context.Context, p sending) (err error) {
 // balance makes a transaction of a draft whose change comes back to the wallet.
 func (c *coffer) balance(d chain.Draft, coins, collateral []chain.UTxO) (*chain.Tx, error) {
 	return chain.Balance(d, coins, c.wallet.Address(), collateral, c.params, c.clock, c.net.Chain())
-}
-
-// purposeOf is what the outputs of a payment are reserved for.
-func purposeOf(id chain.TxID) string { return "send " + id.String() }
-
-// pay builds a transaction, shows it, asks, signs and submits it, as far as p says. What it spends is reserved from
-// before it is shown until it has expired, so that what is shown is what is signed.
-func (a *app) pay(ctx context.Context, c *coffer, p sending, d chain.Draft, build func(coins, collateral []chain.UTxO) (*chain.Tx, error)) error {
-	if p.dry {
-		coins, collateral, err := c.kept.Coins(ctx, c.all)
-		if err != nil {
-			return err
-		}
-		tx, err := build(coins, collateral)
-		if err != nil {
-			return a.poor(ctx, c, err)
-		}
-		o, err := c.outgoing(tx, d)
-		if err != nil {
-			return err
-		}
-		return a.print(o, func(w io.Writer) { columns(w, o.rows(c.net.Contracts.NTX)...) })
-	}
-	tx, err := c.kept.Take(ctx, c.all, purposeOf, c.clock.SlotToTime(d.Until), build)
-	if err != nil {
-		return a.poor(ctx, c, err)
-	}
-	o, err := a.send(ctx, c, p, tx, d)
-	if err != nil && !o.sent { // nothing of it can be on the way
-		return errors.Join(err, c.kept.Release(context.WithoutCancel(ctx), purposeOf(tx.ID())))
-	}
-	if err != nil {
-		return err
-	}
-	return a.print(o, func(w io.Writer) {
-		if o.sent {
-			fmt.Fprintln(w, o.Tx)
-		}
-	})
-}
-
-// send takes a transaction of the wallet's own from being shown to where p wants it.
-func (a *app) send(ctx context.Context, c *coffer, p sending, tx *chain.Tx, d chain.Draft) (*outgoing, error) {
-	o, err := c.outgoing(tx, d)
-	if err != nil {
-		return &outgoing{}, err
-	}
-	if a.output != "json" {
-		columns(a.stderr, o.rows(c.net.Contracts.NTX)...)
-	}
-	if p.unsigned != "" {
-		if err := a.writeEnvelope(p.unsigned, tx.Envelope()); err != nil {
-			return o, err
-		}
-		a.note("Its outputs are reserved until it expires. Next: tally wallet sign %s, where the key is; then tally wallet submit %s --witness FILE", p.unsigned, p.unsigned)
-		return o, nil
-	}
-	if !p.yes {
-		ok, err := a.agrees(worth(o.leaves, c.net.Contracts.NTX) + " leave this wallet. Send?")
-		if err == nil && !ok {
-			err = fail(exitWallet, errKept, "nothing was sent; -y skips the question")
-		}
-		if err != nil {
-			return o, err
-		}
-	}
-	if err := c.wallet.SignBuilt(tx); err != nil {
-		return o, err
-	}
-	kept := a.path("sent", tx.ID().String()+".tx")
-	if err := a.writeEnvelope(kept, tx.Envelope()); err != nil {
-		return o, err
-	}
-	err = a.submit(ctx, c.node, tx, kept, !p.noWait)
-	o.sent = !errors.Is(err, node.ErrRejected)
-	o.InChain = err == nil && !p.noWait
-	return o, err
 }
 
 // poor says with an error about too little money what else there is.
@@ -233,19 +178,22 @@ type outgoing struct {
 	Message []string       `json:"message,omitempty"`
 	Until   time.Time      `json:"valid_until"`
 	InChain bool           `json:"in_chain"`
+	Depth   uint64         `json:"confirmations"`
+	Stands  index.Standing `json:"standing,omitempty"`
+	Resumed bool           `json:"resumed,omitempty"` // an interrupted command had signed it
 
 	paid           []chain.Output
 	change, leaves chain.Value
-	sent           bool // it may be on its way, or in the chain
+	sent           bool // it was handed in
 }
 
-func (c *coffer) outgoing(tx *chain.Tx, d chain.Draft) (*outgoing, error) {
+func (c *coffer) outgoing(tx *chain.Tx, message []string) (*outgoing, error) {
 	body, err := tx.Inspect()
 	if err != nil {
 		return nil, err
 	}
 	o := &outgoing{
-		Tx: body.ID, Pays: []jsonOutput{}, Fee: body.Fee, Spends: body.Inputs, Message: d.Message, Until: c.timeOf(body.Until),
+		Tx: body.ID, Pays: []jsonOutput{}, Fee: body.Fee, Spends: body.Inputs, Message: message, Until: c.timeOf(body.Until),
 		leaves: chain.Coins(body.Fee),
 	}
 	for _, x := range body.Outputs {
@@ -289,47 +237,4 @@ func (a *app) writeEnvelope(path string, e chain.TextEnvelope) error {
 		return err
 	}
 	return writeFile(path, append(b, '\n'))
-}
-
-func walletTidyCommand(a *app) *cobra.Command {
-	var yes, noWait bool
-	c := &cobra.Command{
-		Use: "tidy", Short: "Join small outputs into one, or set five ADA apart as collateral; one payment to yourself", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.walletTidy(cmd.Context(), sending{validFor: 2 * time.Hour, yes: yes, noWait: noWait})
-		},
-	}
-	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until it is in the chain")
-	return c
-}
-
-func (a *app) walletTidy(ctx context.Context, p sending) (err error) {
-	c, err := a.openCoffer(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, c.close()) }()
-	coins, collateral, err := c.kept.Coins(ctx, c.all)
-	if err != nil {
-		return err
-	}
-	until, err := c.until(p.validFor)
-	if err != nil {
-		return err
-	}
-	d, needed := c.wallet.CollateralDraft(append(collateral, coins...), c.tip.Slot, until)
-	if !needed && len(collateral) == 0 {
-		return fail(exitFunds, chain.ErrCollateral, "no output of this wallet is large enough to take five ADA of: send it ten ADA")
-	}
-	for _, asset := range []chain.AssetID{c.net.Contracts.NTX, {}} {
-		if !needed {
-			d, needed = c.wallet.ConsolidationDraft(coins, asset, c.tip.Slot, until)
-		}
-	}
-	if !needed {
-		a.note("Nothing to do: there is collateral, and too few small outputs to be worth a fee.")
-		return a.print(map[string]any{}, func(io.Writer) {})
-	}
-	return a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return c.balance(d, coins, collateral) })
 }

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tallycompute/tally/chain"
-	"github.com/tallycompute/tally/chain/node"
 	"github.com/tallycompute/tally/chain/wallet"
 )
 
@@ -238,153 +236,4 @@ func inAll(r wallet.Review, ntx chain.AssetID, offline bool) string {
 		return "you have " + worth(more, ntx) + " more"
 	}
 	return "you have " + worth(less, ntx) + " less and " + worth(more, ntx) + " more"
-}
-
-func walletSubmitCommand(a *app) *cobra.Command {
-	var witnesses []string
-	var out string
-	var noWait bool
-	c := &cobra.Command{
-		Use: "submit FILE", Short: "Complete a transaction in a file with signatures, and send it", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.walletSubmit(cmd.Context(), args[0], witnesses, out, noWait)
-		},
-	}
-	f := c.Flags()
-	f.StringArrayVar(&witnesses, "witness", nil, "file with a signature, of tally, cardano-cli or a browser wallet; for several say it again")
-	f.StringVar(&out, "out", "", "write the complete transaction to this file and do not send it")
-	f.BoolVar(&noWait, "no-wait", false, "do not wait until it is in the chain")
-	return c
-}
-
-func (a *app) walletSubmit(ctx context.Context, file string, witnesses []string, out string, noWait bool) error {
-	tx, err := readTx(file)
-	if err != nil {
-		return err
-	}
-	for _, w := range witnesses {
-		b, err := readSmall(w)
-		if err != nil {
-			return err
-		}
-		if err := tx.AddWitnesses(b); err != nil {
-			return fail(exitUsage, fmt.Errorf("%s: %w", w, err), "--witness takes a signature of this very transaction")
-		}
-	}
-	if len(tx.Witnesses()) == 0 {
-		return fail(exitUsage, errors.New("nobody has signed it"), "tally wallet sign %s; then --witness FILE", file)
-	}
-	if out != "" {
-		return a.writeEnvelope(out, tx.Envelope())
-	}
-	n, err := a.network()
-	if err != nil {
-		return err
-	}
-	nd, err := a.dial(ctx, n)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(a.submit(ctx, nd, tx, file, !noWait), nd.Close()); err != nil {
-		return err
-	}
-	return a.print(map[string]any{"tx": tx.ID(), "in_chain": !noWait}, func(w io.Writer) { fmt.Fprintln(w, tx.ID()) })
-}
-
-// submit sends a transaction, whose file stays, and waits until it is in the chain.
-func (a *app) submit(ctx context.Context, nd *node.Node, tx *chain.Tx, file string, wait bool) error {
-	body, err := tx.Inspect()
-	if err != nil {
-		return err
-	}
-	again := "tally wallet submit " + file + " sends the same transaction again: it moves money once, however often"
-	err = nd.Submit(ctx, tx.Bytes())
-	if errors.Is(err, node.ErrConnection) || errors.Is(err, node.ErrUnreachable) {
-		return fail(exitNetwork, fmt.Errorf("whether %s was sent is not known: %w", tx.ID(), err), "%s", again)
-	}
-	if err != nil {
-		l, e := look(ctx, nd, tx, body)
-		late := body.Until != 0 && l.at >= body.Until
-		missing := slices.ContainsFunc(chain.Broken(err), func(r *chain.RuleError) bool { return r.Rule == "BadInputsUTxO" })
-		switch {
-		case e != nil:
-			return errors.Join(err, e)
-		case l.made:
-			a.note("It was in the chain already.")
-			return nil
-		case late && l.waits:
-			return fail(exitRejected, fmt.Errorf("%s: %w: %w", tx.ID(), errExpired, err), "it can never move anything now; make it anew")
-		case late || missing && !l.waits:
-			return fail(exitRejected, fmt.Errorf("%s: %w: %w", tx.ID(), errGone, err), "look its id up before you pay again")
-		}
-		return err
-	}
-	if !wait {
-		return nil
-	}
-	if err := a.awaitTx(ctx, nd, tx, body); err != nil {
-		return fail(exitNetwork, fmt.Errorf("%s was sent, but is not seen in the chain: %w", tx.ID(), err), "%s", again)
-	}
-	return nil
-}
-
-var (
-	// errExpired is a transaction that did not get into the chain in time.
-	errExpired = errors.New("it has expired")
-	// errGone is a transaction of which nothing is left to see.
-	errGone = errors.New("what it spends is not there and neither is what it makes: it may have been in the chain, or something else was")
-)
-
-// looked is what a node's unspent outputs show of a transaction.
-type looked struct {
-	made  bool       // one that it makes is there: it is in the chain
-	waits bool       // one that it spends is there: it is not
-	at    chain.Slot // the tip
-}
-
-// look looks where the transaction pays, which is mostly where its change goes back to, and where its inputs are if it
-// was built here. It may find neither: somebody can have spent what it made.
-func look(ctx context.Context, nd *node.Node, tx *chain.Tx, body chain.TxBody) (l looked, err error) {
-	var at []chain.Address
-	for _, o := range body.Outputs {
-		at = append(at, o.Address)
-	}
-	for _, u := range tx.Resolved() {
-		at = append(at, u.Address)
-	}
-	slices.SortFunc(at, func(a, b chain.Address) int { return strings.Compare(a.String(), b.String()) })
-	tip, _, us, err := nd.Snapshot(ctx, slices.Compact(at)...)
-	for _, u := range us {
-		l.made = l.made || u.Ref.Tx == body.ID
-		l.waits = l.waits || slices.Contains(body.Inputs, u.Ref)
-	}
-	l.at = tip.Slot
-	return l, err
-}
-
-// awaitTx waits until a transaction is seen, or has expired.
-func (a *app) awaitTx(ctx context.Context, nd *node.Node, tx *chain.Tx, body chain.TxBody) error {
-	built := len(tx.Resolved()) > 0
-	for missed := 0; ; {
-		l, err := look(ctx, nd, tx, body)
-		if !l.waits && built {
-			missed++ // addresses may have been looked at before and after a block
-		}
-		switch {
-		case err != nil || l.made:
-			return err
-		case missed > 2:
-			return errGone
-		case body.Until != 0 && l.at >= body.Until && l.waits:
-			return errExpired
-		case body.Until != 0 && l.at >= body.Until:
-			return errGone
-		}
-		a.live("waiting until it is in the chain")
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
 }

@@ -70,14 +70,7 @@ func (k known) Fate(ctx context.Context, ref chain.OutRef) (f submit.Fate, err e
 		f.By, f.Ours = u.SpentBy, len(paid) > 0
 		return f, err
 	}
-	reserved, err := k.kept.All(ctx)
-	for _, r := range reserved {
-		tx, ok := payment(r)
-		if ok && r.Ref == ref {
-			f.By, f.Ours = &tx, true
-		}
-		f.Known = f.Known || ok && tx == ref.Tx
-	}
+	err = underWay(ctx, k.kept, ref, &f)
 	return f, err
 }
 
