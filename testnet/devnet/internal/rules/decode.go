@@ -6,6 +6,10 @@ const (
 	bodyTTL          = 3
 	bodyCertificates = 4
 	bodyWithdrawals  = 5
+	bodyVotes        = 19
+	bodyProposals    = 20
+	bodyTreasury     = 21
+	bodyDonation     = 22
 )
 
 // decodes applies what cardano-ledger's decoder demands of the bytes (Conway CDDL), and refuses isValid false: dingo's

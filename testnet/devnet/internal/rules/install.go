@@ -90,6 +90,7 @@ var order = []func(*check) error{
 	(*check).canonicalData,
 	(*check).validityRange,
 	(*check).values,
+	(*check).governance,
 	(*check).certificatesAndWithdrawals,
 	(*check).scriptsAndDatums,
 	(*check).collateral,

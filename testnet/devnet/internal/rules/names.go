@@ -14,8 +14,8 @@ import (
 	"github.com/blinklabs-io/gouroboros/ledger/shelley"
 )
 
-// named gives the stock rules' failures cardano-ledger's names (ConwayUtxoPredFailure, ConwayUtxowPredFailure and the
-// rules above them), so that a submitter reads the same name here as from cardano-node.
+// named gives the stock rules' failures cardano-ledger's names (ConwayUtxoPredFailure, ConwayUtxowPredFailure, ConwayDelegPredFailure
+// and the rules above them), so that a submitter reads the same name here as from cardano-node.
 func named(err error) error {
 	var names []string
 	seen := map[string]bool{}
@@ -48,6 +48,11 @@ func is[T error](err error) bool {
 	return errors.As(err, &x)
 }
 
+// undecodable says whether what failed is an attached script that is none: gouroboros finds out when it runs it.
+func undecodable(err error) bool {
+	return is[conway.PlutusScriptFailedError](err) && strings.Contains(err.Error(), ": decode script: ")
+}
+
 func name(err error) string {
 	for _, x := range table {
 		if x.is(err) {
@@ -66,6 +71,7 @@ var table = []struct {
 	is   func(error) bool
 	name string
 }{
+	{undecodable, "MalformedScriptWitnesses"},
 	{is[shelley.BadInputsUtxoError], "BadInputsUTxO"},
 	{is[lcommon.InputResolutionError], "BadInputsUTxO"},
 	{is[lcommon.ReferenceInputResolutionError], "BadInputsUTxO"},
@@ -105,6 +111,18 @@ var table = []struct {
 	{is[allegra.NativeScriptFailedError], "ScriptWitnessNotValidatingUTXOW"},
 	{is[conway.PlutusScriptFailedError], "ValidationTagMismatch"},
 	{is[lcommon.RefScriptSizePerTxTooLargeError], "ConwayTxRefScriptsSizeTooBig"},
+	{is[lcommon.MissingCostModelError], "CollectErrors"},
+	{is[lcommon.InlineDatumsNotSupportedError], "CollectErrors"},
+	{is[conway.ScriptContextConstructionError], "CollectErrors"},
+	{is[conway.ConwayCertificateWithPlutusV1V2Error], "CollectErrors"},
+	{is[conway.CurrentTreasuryValueWithPlutusV1V2Error], "CollectErrors"},
+	{is[conway.TreasuryDonationWithPlutusV1V2Error], "CollectErrors"},
+	{is[conway.ProposalProceduresWithPlutusV1V2Error], "CollectErrors"},
+	{is[conway.VotingProceduresWithPlutusV1V2Error], "CollectErrors"},
+	{is[shelley.DelegateToUnregisteredPoolError], "DelegateeStakePoolNotRegisteredDELEG"},
+	{is[shelley.DelegateUnregisteredStakeCredentialError], "StakeKeyNotRegisteredDELEG"},
+	{is[conway.DelegateVoteToUnregisteredDRepError], "DelegateeDRepNotRegisteredDELEG"},
+	{is[conway.StakeCredentialAlreadyRegisteredError], "StakeKeyRegisteredDELEG"},
 	{is[lcommon.ConflictingMetadataHashError], "ConflictingMetadataHash"},
 	{is[lcommon.MissingTransactionMetadataError], "MissingTxMetadata"},
 	{is[lcommon.MissingTransactionAuxiliaryDataHashError], "MissingTxBodyMetadataHash"},
@@ -113,6 +131,9 @@ var table = []struct {
 // texts recognise failures that dingo and gouroboros give no type of their own.
 var texts = []struct{ part, name string }{
 	{"conway fee validation: transaction fee", "FeeTooSmallUTxO"},
+	{"metadata text exceeds", "InvalidMetadata"},
+	{"metadata byte string exceeds", "InvalidMetadata"},
+	{"collateral input must be key-locked", "ScriptsNotPaidUTxO"},
 	{"missing vkey witness", "MissingVKeyWitnessesUTXOW"},
 	{"invalid vkey signature", "InvalidWitnessesUTXOW"},
 	{"conway plutus redeemer validation", "MissingRedeemers"},

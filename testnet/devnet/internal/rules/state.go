@@ -36,19 +36,27 @@ func (state) DRepDelegation(lcommon.Credential) (*lcommon.Drep, error) {
 	return &lcommon.Drep{Type: lcommon.DrepTypeAbstain}, nil
 }
 
-// account reads the node's row for a stake credential (rewards, vote delegation); nil when it is not registered. The
-// ledger view of dingo v0.66.0 has no accessor (RewardAccountBalance is not implemented), so this reads through its
-// unexported fields.
-func (s state) account(c lcommon.Credential) (*models.Account, error) {
+// inside is what dingo's view of its ledger looks into, and by which database transaction: the view of v0.66.0 has no
+// accessor for accounts (RewardAccountBalance is not implemented) and pots.
+func (s state) inside() (*dledger.LedgerState, *database.Txn, error) {
 	view, ok := s.LedgerState.(*dledger.LedgerView)
 	if !ok {
-		return nil, fmt.Errorf("look up an account in a state of type %T", s.LedgerState)
+		return nil, nil, fmt.Errorf("look into a state of type %T", s.LedgerState)
 	}
-	st, err := inside.Field[*dledger.LedgerState](view, "ls")
+	ls, err := inside.Field[*dledger.LedgerState](view, "ls")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	txn, err := inside.Field[*database.Txn](view, "txn")
+	if err != nil {
+		return nil, nil, err
+	}
+	return *ls, *txn, nil
+}
+
+// account reads the node's row for a stake credential (rewards, vote delegation); nil when it is not registered.
+func (s state) account(c lcommon.Credential) (*models.Account, error) {
+	ls, txn, err := s.inside()
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +64,7 @@ func (s state) account(c lcommon.Credential) (*models.Account, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look up an account: %w", err)
 	}
-	a, err := (*st).Database().GetAccountByCredential(tag, c.Credential[:], false, *txn)
+	a, err := ls.Database().GetAccountByCredential(tag, c.Credential[:], false, txn)
 	if errors.Is(err, models.ErrAccountNotFound) || err == nil && !a.Active {
 		return nil, nil
 	}
