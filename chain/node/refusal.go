@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fxamacker/cbor/v2"
@@ -67,20 +68,16 @@ func failure(raw cbor.RawMessage) error {
 			return named(text)
 		}
 	}
-	name, inner := pick(ledgerFailures, tag), raw
-	if tag == utxowFailure && len(rest) == 1 {
-		inner = rest[0]
+	level, inner := ledgerRule, raw
+	for {
 		tag, rest = constructor(inner)
-		if name = pick(utxowFailures, tag); tag == utxoFailure && len(rest) == 1 {
-			inner = rest[0]
-			tag, rest = constructor(inner)
-			if name = pick(utxoFailures, tag); tag == utxosFailure && len(rest) == 1 {
-				inner = rest[0]
-				tag, _ = constructor(inner)
-				name = pick(utxosFailures, tag)
-			}
+		below := level.below[tag]
+		if below == nil || len(rest) != 1 {
+			break
 		}
+		level, inner = below, rest[0]
 	}
+	name := pick(level.failures, tag)
 	if name == "" {
 		return errors.New(diagnosis(raw))
 	}
@@ -103,35 +100,43 @@ func pick(names []string, tag int) string {
 	return names[tag]
 }
 
-// Constructors that hold another rule's failure.
-const (
-	utxowFailure   = 1 // in ConwayLedgerPredFailure
-	mempoolFailure = 7
-	utxoFailure    = 0 // in ConwayUtxowPredFailure
-	utxosFailure   = 0 // in ConwayUtxoPredFailure
-)
+// mempoolFailure is the constructor of ConwayLedgerPredFailure that holds a text.
+const mempoolFailure = 7
 
-// Constructors by their tags; "" is one that does not occur or holds another rule's.
+// rule is one of the ledger's: its failures by their constructors' tags, "" being one that does not occur or holds the
+// failure of a rule below.
+type rule struct {
+	failures []string
+	below    map[int]*rule
+}
+
+// The rules from LEDGER down, as of cardano-ledger's EncCBOR instances of the types named Conway…PredFailure.
 var (
-	ledgerFailures = []string{
-		"", "", "ConwayCertsFailure", "ConwayGovFailure", "ConwayWdrlNotDelegatedToDRep", "ConwayTreasuryValueMismatch",
-		"ConwayTxRefScriptsSizeTooBig", "", "ConwayWithdrawalsMissingAccounts", "ConwayIncompleteWithdrawals",
-	}
-	utxowFailures = []string{
-		"", "InvalidWitnessesUTXOW", "MissingVKeyWitnessesUTXOW", "MissingScriptWitnessesUTXOW", "ScriptWitnessNotValidatingUTXOW",
-		"MissingTxBodyMetadataHash", "MissingTxMetadata", "ConflictingMetadataHash", "InvalidMetadata",
-		"ExtraneousScriptWitnessesUTXOW", "MissingRedeemers", "MissingRequiredDatums", "NotAllowedSupplementalDatums",
-		"PPViewHashesDontMatch", "UnspendableUTxONoDatumHash", "ExtraRedeemers", "MalformedScriptWitnesses",
-		"MalformedReferenceScripts", "ScriptIntegrityHashMismatch",
-	}
-	utxoFailures = []string{
+	utxosRule = &rule{failures: []string{"ValidationTagMismatch", "CollectErrors"}}
+	utxoRule  = &rule{[]string{
 		"", "BadInputsUTxO", "OutsideValidityIntervalUTxO", "MaxTxSizeUTxO", "InputSetEmptyUTxO", "FeeTooSmallUTxO",
 		"ValueNotConservedUTxO", "WrongNetwork", "WrongNetworkWithdrawal", "OutputTooSmallUTxO", "OutputBootAddrAttrsTooBig",
 		"OutputTooBigUTxO", "InsufficientCollateral", "ScriptsNotPaidUTxO", "ExUnitsTooBigUTxO", "CollateralContainsNonADA",
 		"WrongNetworkInTxBody", "OutsideForecast", "TooManyCollateralInputs", "NoCollateralInputs",
 		"IncorrectTotalCollateralField", "BabbageOutputTooSmallUTxO", "BabbageNonDisjointRefInputs",
-	}
-	utxosFailures = []string{"ValidationTagMismatch", "CollectErrors"}
+	}, map[int]*rule{0: utxosRule}}
+	utxowRule = &rule{[]string{
+		"", "InvalidWitnessesUTXOW", "MissingVKeyWitnessesUTXOW", "MissingScriptWitnessesUTXOW", "ScriptWitnessNotValidatingUTXOW",
+		"MissingTxBodyMetadataHash", "MissingTxMetadata", "ConflictingMetadataHash", "InvalidMetadata",
+		"ExtraneousScriptWitnessesUTXOW", "MissingRedeemers", "MissingRequiredDatums", "NotAllowedSupplementalDatums",
+		"PPViewHashesDontMatch", "UnspendableUTxONoDatumHash", "ExtraRedeemers", "MalformedScriptWitnesses",
+		"MalformedReferenceScripts", "ScriptIntegrityHashMismatch",
+	}, map[int]*rule{0: utxoRule}}
+	delegRule = &rule{failures: []string{
+		"", "IncorrectDepositDELEG", "StakeKeyRegisteredDELEG", "StakeKeyNotRegisteredDELEG", "StakeKeyHasNonZeroRewardAccountBalanceDELEG",
+		"DelegateeDRepNotRegisteredDELEG", "DelegateeStakePoolNotRegisteredDELEG", "DepositIncorrectDELEG", "RefundIncorrectDELEG",
+	}}
+	certRule   = &rule{[]string{"", "", "PoolFailure", "GovCertFailure"}, map[int]*rule{1: delegRule}}
+	certsRule  = &rule{[]string{"WithdrawalsNotInRewardsCERTS"}, map[int]*rule{1: certRule}}
+	ledgerRule = &rule{[]string{
+		"", "", "", "ConwayGovFailure", "ConwayWdrlNotDelegatedToDRep", "ConwayTreasuryValueMismatch",
+		"ConwayTxRefScriptsSizeTooBig", "", "ConwayWithdrawalsMissingAccounts", "ConwayIncompleteWithdrawals",
+	}, map[int]*rule{1: utxowRule, 2: certsRule}}
 )
 
 // allSpent is how the mempool of cardano-node's Conway era refuses a transaction none of whose inputs is left.
@@ -161,12 +166,16 @@ func named(text string) error {
 	return errors.New(shorten(text))
 }
 
-func isRule(name string) bool {
-	for _, list := range [][]string{ledgerFailures, utxowFailures, utxoFailures, utxosFailures} {
-		for _, n := range list {
-			if n != "" && n == name {
-				return true
-			}
+func isRule(name string) bool { return name != "" && ledgerRule.has(name) }
+
+// has says whether a failure of that name is among a rule's or those below.
+func (r *rule) has(name string) bool {
+	if slices.Contains(r.failures, name) {
+		return true
+	}
+	for _, b := range r.below {
+		if b.has(name) {
+			return true
 		}
 	}
 	return false

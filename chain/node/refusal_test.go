@@ -17,6 +17,8 @@ func conwayReason(failures ...any) []any { return []any{[]any{6, failures}} }
 
 func utxow(f ...any) []any { return []any{1, f} }
 
+func deleg(f ...any) []any { return []any{2, []any{1, []any{1, f}}} }
+
 func utxo(f ...any) []any { return utxow(0, f) }
 
 // TestRefusal: the constructors and their tags are those of cardano-ledger's EncCBOR instances of
@@ -31,9 +33,14 @@ func TestRefusal(t *testing.T) {
 		"bad inputs": {
 			conwayReason(utxo(1, cbor.Tag{Number: 258, Content: []any{[]any{tx, 1}}})), []string{"BadInputsUTxO"}, "h'0707",
 		},
-		"expired":   {conwayReason(utxo(2, []any{[]any{}, []any{90}}, 100)), []string{"OutsideValidityIntervalUTxO"}, "100"},
-		"unsigned":  {conwayReason(utxow(2, []any{tx[:28]})), []string{"MissingVKeyWitnessesUTXOW"}, ""},
-		"no reward": {conwayReason([]any{9, map[string]int{}}), []string{"ConwayIncompleteWithdrawals"}, ""},
+		"expired":    {conwayReason(utxo(2, []any{[]any{}, []any{90}}, 100)), []string{"OutsideValidityIntervalUTxO"}, "100"},
+		"unsigned":   {conwayReason(utxow(2, []any{tx[:28]})), []string{"MissingVKeyWitnessesUTXOW"}, ""},
+		"no reward":  {conwayReason([]any{9, map[string]int{}}), []string{"ConwayIncompleteWithdrawals"}, ""},
+		"registered": {conwayReason(deleg(2, []any{0, tx[:28]})), []string{"StakeKeyRegisteredDELEG"}, "h'0707"},
+		"no pool":    {conwayReason(deleg(6, tx[:28])), []string{"DelegateeStakePoolNotRegisteredDELEG"}, ""},
+		"withdrawn":  {conwayReason([]any{2, []any{0, map[string]int{}}}), []string{"WithdrawalsNotInRewardsCERTS"}, ""},
+		"pool rule":  {conwayReason([]any{2, []any{1, []any{2, []any{0, 1}}}}), []string{"PoolFailure"}, "[2, [0, 1]]"},
+		"metadata":   {conwayReason(utxow(8)), []string{"InvalidMetadata"}, ""},
 		"script": {
 			conwayReason(utxo(0, []any{0, true, []any{0, "failed"}})), []string{"ValidationTagMismatch"}, "failed",
 		},
