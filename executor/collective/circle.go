@@ -4,73 +4,174 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
-	"unsafe"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // A Circle is a membership that outlives a group: when a member is lost, a majority agree on the next epoch without it and
-// do the operation that broke again, from sources that were left as they were. After each operation there is a barrier: who
-// has come past it knows that all have the result. So when the members meet again, an operation has happened if one of them
-// came past its barrier or all of them have its result, and otherwise nobody anywhere took it for done.
+// do what was under way again, from sources that were left as they were. Members tell each other up to which operation
+// they have all results. So when they meet again, an operation has happened if one of them knows that all have its result,
+// or all say so; otherwise nobody anywhere took it for done.
 //
-// Its members call Do in the same order, one operation at a time. Epochs are agreed in two phases: whoever leads asks all
-// members to promise that they take part in no earlier epoch any more, and to say what has happened; when a majority of
-// the view has promised, it tells them who they are. Two majorities of one view have a member in common, and no operation
-// ends without all members: so the ranks' results never part, whoever is cut off from whom.
+// Epochs are agreed in two phases: whoever leads asks all members to promise that they take part in no earlier epoch any
+// more, and to say what they have; when a majority of the view has promised, it tells them who they are. (Of an even
+// number, half is enough with its first member.) Two such majorities have a member in common, and no operation ends
+// without all members: so the ranks' results never part, whoever is cut off from whom.
+//
+// Operations are described in the view that Spoken gives, which changes in [Circle.Admit] only: at the same operation on
+// every rank. Ranks that were lost since have no part: their place in what is gathered is zeros, their part of what is
+// reduced and scattered is nobody's. What cannot be without them (a broadcast from one of them, alltoall) ends with
+// ErrLost on every rank. What one rank sends another is not sent again: it ends with ErrLost where the group broke.
 type Circle struct {
 	service *Service
 	opts    Options
-	doing   sync.Mutex // held while a group's operation may change what has happened
+	roster  View // all who may be members, in their order
+	size    int  // members that it began with
+	cancel  context.CancelFunc
+	kept    chan struct{} // closed when keep has ended
+	closing sync.Once
+	closed  error
 
 	mu       sync.Mutex
-	view     View
 	group    *Group
-	promised uint64        // epochs up to it are over
-	happened uint64        // operations that are done
-	had      uint64        // the operation whose result this rank has
+	view     View
+	spoken   View
+	promised uint64   // epochs up to it are over
+	pending  *meeting // committed, and not joined yet
+	stopJoin func()   // ends the joining of an epoch under way
+	tracks   [tracks]track
+	named    map[string]*task // by name, not happened
+	traffic  map[peer.ID]Traffic
+	wants    map[int]time.Time // places in the roster of who asked to come in, and when
+	letIn    *admission
+	err      error
+	over     chan struct{} // closed with err
 	next     chan meeting  // of what was committed, the latest
-	pending  *View         // committed, and not joined yet
 	asked    chan struct{} // tells that a leader got a promise
 }
 
 // meeting is what a majority has agreed on.
 type meeting struct {
 	view     View
-	happened uint64
+	happened numbers
 }
 
 // NewCircle joins a view and stays with those of its members that can be reached.
 func (s *Service) NewCircle(ctx context.Context, v View, o Options) (*Circle, error) {
-	c := &Circle{service: s, opts: o.withDefaults(), view: v, promised: v.Epoch, next: make(chan meeting, 1), asked: make(chan struct{}, 1)}
-	s.mu.Lock()
-	if s.circles[v.Job] != nil {
-		s.mu.Unlock()
-		return nil, fmt.Errorf("%w: already in a circle of this job", ErrView)
-	}
-	s.circles[v.Job] = c
-	s.mu.Unlock()
-	g, err := s.Join(ctx, v, o)
+	c, err := s.newCircle(v, o)
 	if err != nil {
+		return nil, err
+	}
+	c.view, c.spoken, c.promised = v, v, v.Epoch
+	if c.group, err = s.join(ctx, v, c.opts, c); err != nil {
 		c.forget()
 		return nil, err
 	}
-	c.group = g
+	c.begin(ctx)
 	return c, nil
+}
+
+// newCircle registers a circle of the view's peers and the spares.
+func (s *Service) newCircle(v View, o Options) (*Circle, error) {
+	roster := v
+	roster.Peers = append(roster.Peers[:len(v.Peers):len(v.Peers)], o.Spares...)
+	if err := roster.check(s.host.ID()); err != nil {
+		return nil, err
+	}
+	c := &Circle{
+		service: s, opts: o.withDefaults(), roster: roster, size: len(v.Peers), kept: make(chan struct{}),
+		stopJoin: func() {}, named: map[string]*task{}, traffic: map[peer.ID]Traffic{}, wants: map[int]time.Time{},
+		over: make(chan struct{}), next: make(chan meeting, 1), asked: make(chan struct{}, 1),
+	}
+	for i := range c.tracks {
+		c.tracks[i].tasks = map[uint64]*task{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return nil, fmt.Errorf("%w: the service", ErrClosed)
+	case s.circles[v.Job] != nil:
+		return nil, fmt.Errorf("%w: already in a circle of this job", ErrView)
+	}
+	s.circles[v.Job] = c
+	return c, nil
+}
+
+// begin has the circle keep itself; Close ends that.
+func (c *Circle) begin(ctx context.Context) {
+	ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	go c.keep(ctx)
 }
 
 func (c *Circle) forget() {
 	c.service.mu.Lock()
 	defer c.service.mu.Unlock()
-	delete(c.service.circles, c.view.Job)
+	if c.service.circles[c.roster.Job] == c {
+		delete(c.service.circles, c.roster.Job)
+	}
 }
 
-// Close leaves the circle, in order if its group stands.
+// Close waits until all members close, and leaves with them. What fails after that is nobody's loss.
 func (c *Circle) Close(ctx context.Context) error {
+	c.closing.Do(func() {
+		c.closed = c.Do(ctx, Operation{Kind: Barrier})
+		c.stop()
+		if err := c.current().Close(ctx); err != nil && c.closed == nil {
+			c.service.log.Info("collective: the circle came to its end, and a member was gone then", "err", err)
+		}
+		c.end(fmt.Errorf("%w: the circle", ErrClosed))
+	})
+	return c.closed
+}
+
+// Leave goes away from a circle, which goes on without this member at once. The others are told why.
+func (c *Circle) Leave(ctx context.Context, why error) {
+	c.closing.Do(func() {
+		c.stop()
+		c.end(&PeerError{c.View().Rank, c.service.host.ID(), ErrLost, fmt.Sprintf("it leaves: %v", why)})
+		_ = c.current().Close(ctx)
+		c.closed = fmt.Errorf("%w: left the circle: %w", ErrClosed, why)
+	})
+}
+
+// Abort ends the circle on every rank with this reason.
+func (c *Circle) Abort(reason error) {
+	c.end(fmt.Errorf("%w: rank %d: %w", ErrAborted, c.View().Rank, reason))
+}
+
+// stop ends keep: no other group is formed.
+func (c *Circle) stop() {
+	c.cancel()
+	<-c.kept
 	c.forget()
-	return c.group.Close(ctx)
+}
+
+// end makes this the result of all that has not happened, here and, if the group stands, everywhere.
+func (c *Circle) end(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return
+	}
+	c.err = err
+	close(c.over)
+	for i := range c.tracks {
+		for _, t := range c.tracks[i].tasks {
+			t.settle(err)
+		}
+		clear(c.tracks[i].tasks)
+	}
+	for _, t := range c.named {
+		t.settle(err)
+	}
+	clear(c.named)
+	if c.group != nil {
+		c.group.fail(err)
+	}
 }
 
 // View is who is in the circle now.
@@ -80,278 +181,89 @@ func (c *Circle) View() View {
 	return c.view
 }
 
-// Do runs an operation, with fewer members if some are lost meanwhile: View says who took part. Dst must not be Src, and
-// parts have no place where ranks may go. A member that failed itself, rather than went away, ends the circle.
+// Spoken is the view in which operations are described: see [Circle.Admit].
+func (c *Circle) Spoken() View {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spoken
+}
+
+// Traffic gives the payload bytes exchanged with every other peer so far, those that are gone among them.
+func (c *Circle) Traffic() map[peer.ID]Traffic {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := maps.Clone(c.traffic)
+	if c.group != nil {
+		add(all, c.group)
+	}
+	return all
+}
+
+func add(all map[peer.ID]Traffic, g *Group) {
+	for id, t := range g.Traffic() {
+		all[id] = Traffic{all[id].Sent + t.Sent, all[id].Received + t.Received}
+	}
+}
+
+// Over is closed when the circle has ended; Err then says why.
+func (c *Circle) Over() <-chan struct{} { return c.over }
+
+// Err is what ended the circle, or nil.
+func (c *Circle) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+func (c *Circle) current() *Group {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.group
+}
+
+// standing says whether the group can be used, holding mu.
+func (c *Circle) standing() bool {
+	return c.err == nil && c.promised == c.view.Epoch && c.group != nil && c.group.view.Epoch == c.view.Epoch
+}
+
+// Start begins an operation: see [Circle.Do].
+func (c *Circle) Start(ctx context.Context, o Operation) (*Handle, error) {
+	run, err := c.prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	h := &Handle{over: make(chan struct{})}
+	go func() {
+		_, h.err = run(ctx)
+		close(h.over)
+	}()
+	return h, nil
+}
+
+// Do runs an operation, with fewer members if some are lost meanwhile. Dst must not be Src. Cancelling ctx aborts the
+// circle. A member whose program failed, rather than its machine, ends it too.
 func (c *Circle) Do(ctx context.Context, o Operation) error {
-	if o.Counts != nil || o.Receive != nil || o.Residual != nil || o.Name != "" || o.Kind != AllReduce && o.Kind != Barrier {
-		return fmt.Errorf("%w: a circle does allreduce and barriers, not %v", ErrArgument, o)
-	}
-	if len(o.Dst) > 0 && len(o.Src) > 0 && unsafe.SliceData(o.Dst) == unsafe.SliceData(o.Src) {
-		return fmt.Errorf("%w: %v: it could not be done again in place", ErrArgument, o)
-	}
-	k := c.count() + 1
-	for {
-		err := c.try(ctx, o, k)
-		if err == nil || !errors.Is(err, ErrLost) && !errors.Is(err, ErrTimeout) || ctx.Err() != nil {
-			return err
-		}
-		if err := c.meet(ctx, err); err != nil {
-			return err
-		}
-		if c.count() >= k {
-			return nil // the others had it all, and so had we
-		}
-	}
-}
-
-func (c *Circle) count() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.happened
-}
-
-// try does the operation in the group as it is.
-func (c *Circle) try(ctx context.Context, o Operation, k uint64) error {
-	c.doing.Lock()
-	defer c.doing.Unlock()
-	c.note(&c.had, k-1) // what is in Dst is no result any more
-	if err := c.group.Do(ctx, o); err != nil {
-		return err
-	}
-	c.note(&c.had, k)
-	if err := c.group.Do(ctx, Operation{Kind: Barrier}); err != nil {
-		return err
-	}
-	c.note(&c.happened, k)
-	return nil
-}
-
-func (c *Circle) note(count *uint64, k uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	*count = k
-}
-
-// meet forms the next group with those who can be reached. broke is why the last one failed.
-func (c *Circle) meet(ctx context.Context, broke error) error {
-	deadline := time.NewTimer(c.opts.Progress)
-	defer deadline.Stop()
-	for attempt := 0; ; attempt++ {
-		_ = c.group.Close(ctx) // it has failed: this only frees it
-		m, err := c.await(ctx, deadline.C, time.Duration(c.View().Rank+attempt)*c.opts.Heartbeat/4)
-		if errors.Is(err, errMine) {
-			m, err = c.lead(ctx, broke)
-		}
-		if err == nil {
-			err = c.take(ctx, m)
-		}
-		switch {
-		case err == nil || errors.Is(err, ErrMismatch):
-			return err
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, errLate):
-			return fmt.Errorf("%w: no majority of %d members met in %v after: %w", ErrTimeout, len(c.View().Peers), c.opts.Progress, broke)
-		}
-	}
-}
-
-var (
-	errMine = errors.New("it is this rank's turn to lead")
-	errLate = errors.New("too late")
-)
-
-// await waits for what a leader commits, or for this rank's turn to lead. Ranks lead in their order; who has given a leader
-// its promise waits for it, and leads if it goes away too.
-func (c *Circle) await(ctx context.Context, late <-chan time.Time, patience time.Duration) (meeting, error) {
-	turn := time.NewTimer(patience)
-	defer turn.Stop()
-	for {
-		select {
-		case m := <-c.next:
-			return m, nil
-		case <-c.asked:
-			turn.Reset(c.opts.Silence)
-		case <-turn.C:
-			return meeting{}, errMine
-		case <-late:
-			return meeting{}, errLate
-		case <-ctx.Done():
-			return meeting{}, ctx.Err()
-		}
-	}
-}
-
-// take joins what was agreed on, unless a later epoch has been promised.
-func (c *Circle) take(ctx context.Context, m meeting) error {
-	o := c.opts
-	o.Join = 2 * c.opts.Silence
-	g, err := c.service.Join(ctx, m.view, o)
+	run, err := c.prepare(o)
 	if err != nil {
 		return err
 	}
-	c.doing.Lock()
-	defer c.doing.Unlock()
-	c.mu.Lock()
-	late, missed := c.promised != m.view.Epoch, m.happened > c.happened && c.had < m.happened
-	if !late && !missed {
-		c.group, c.view, c.pending = g, m.view, nil
-		c.happened = max(c.happened, m.happened)
-	}
-	c.mu.Unlock()
-	switch {
-	case late:
-		err = &PeerError{m.view.Rank, c.service.host.ID(), ErrLost, "it has promised a later epoch"}
-	case missed:
-		err = &PeerError{m.view.Rank, c.service.host.ID(), ErrMismatch, fmt.Sprintf("it has not had operation %d, which has happened", m.happened)}
-	default:
-		return nil
-	}
-	g.fail(err)
-	_ = g.Close(ctx)
+	_, err = run(ctx)
 	return err
 }
 
-// lead asks all members for their promise and tells those who gave it.
-func (c *Circle) lead(ctx context.Context, broke error) (meeting, error) {
-	c.doing.Lock()
+// Part joins a process group, as [Group.Part]. It ends when any member of the circle is lost.
+func (c *Circle) Part(ctx context.Context, ranks []int) (*Group, error) {
 	c.mu.Lock()
-	view, happened, had := c.view, c.happened, c.had
-	c.promised = max(c.promised, view.Epoch) + 1
-	epoch := c.promised
+	g, spoken, view, err := c.group, c.spoken, c.view, c.err
 	c.mu.Unlock()
-	c.doing.Unlock()
-
-	lost := peer.ID("")
-	var pe *PeerError
-	if errors.As(broke, &pe) {
-		lost = pe.Peer
+	switch {
+	case err != nil:
+		return nil, err
+	case spoken.hash() != view.hash():
+		return nil, gone(spoken, view, "a process group is made of members that are all there")
 	}
-	var asking sync.WaitGroup
-	defer asking.Wait()
-	ask, cancel := context.WithTimeout(ctx, c.opts.Silence)
-	defer cancel()
-	type heard struct {
-		rank int
-		answer
-		err error
-	}
-	all := make(chan heard, len(view.Peers))
-	waiting := map[int]bool{}
-	for r, p := range view.Peers {
-		if r == view.Rank {
-			continue
-		}
-		if p.ID != lost {
-			waiting[r] = true
-		}
-		asking.Go(func() {
-			a, err := c.service.summon(ask, p.ID, summons{kind: prepare, job: view.Job, view: view.hash(), epoch: epoch})
-			all <- heard{r, a, err}
-		})
-	}
-	var members bitmap
-	members.set(view.Rank)
-	yes := 1
-	for asked := 1; asked < len(view.Peers) && len(waiting) > 0; asked++ {
-		h := <-all
-		delete(waiting, h.rank)
-		if h.err != nil {
-			continue
-		}
-		if !h.yes {
-			c.mu.Lock()
-			c.promised = max(c.promised, h.promised)
-			c.mu.Unlock()
-			continue
-		}
-		members.set(h.rank)
-		yes++
-		happened, had = max(happened, h.happened), min(had, h.had)
-	}
-	if 2*yes <= len(view.Peers) {
-		return meeting{}, fmt.Errorf("%w: %d of %d members answered", ErrTimeout, yes, len(view.Peers))
-	}
-	happened = max(happened, had) // all who are left have it
-	tell := summons{kind: commit, job: view.Job, view: view.hash(), epoch: epoch, happened: happened, members: members}
-	var wg sync.WaitGroup
-	told, end := context.WithTimeout(ctx, c.opts.Silence)
-	defer end()
-	for r, p := range view.Peers {
-		if r != view.Rank && members.has(r) {
-			wg.Go(func() { _, _ = c.service.summon(told, p.ID, tell) }) // who is not told does not join, and the next one leads
-		}
-	}
-	wg.Wait()
-	return meeting{view: view.among(members, epoch), happened: happened}, nil
+	return g.Part(ctx, ranks)
 }
 
-// answered is this member's answer to a leader.
-func (c *Circle) answered(from peer.ID, s summons) answer {
-	if s.kind == commit {
-		return c.committed(s)
-	}
-	for {
-		c.mu.Lock()
-		group, no := c.group, answer{promised: c.promised}
-		_, ok := c.heeds(from, s)
-		c.mu.Unlock()
-		if !ok {
-			return no
-		}
-		// A leader is a member whose group has failed, so that ours cannot go on.
-		if group != nil {
-			group.fail(&PeerError{max(0, group.view.rankOf(from)), from, ErrLost, "it meets the others again"})
-		}
-		if a, ok := c.promise(group, from, s); ok {
-			return a
-		}
-	}
-}
-
-// heeds says whether a leader asks for what can be promised, and gives the view it speaks of; c.mu is held.
-func (c *Circle) heeds(from peer.ID, s summons) (View, bool) {
-	view := c.view
-	if c.pending != nil && s.view == c.pending.hash() {
-		view = *c.pending
-	}
-	return view, s.view == view.hash() && view.rankOf(from) >= 0 && s.epoch > c.promised
-}
-
-// promise answers a leader once nothing can happen in the group any more; not ok if there is another group by then.
-func (c *Circle) promise(group *Group, from peer.ID, s summons) (a answer, ok bool) {
-	c.doing.Lock()
-	defer c.doing.Unlock()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.group != group {
-		return answer{}, false
-	}
-	view, ok := c.heeds(from, s)
-	if !ok {
-		return answer{promised: c.promised}, true
-	}
-	c.promised, c.view = s.epoch, view
-	select {
-	case c.asked <- struct{}{}:
-	default:
-	}
-	return answer{yes: true, promised: s.epoch, happened: c.happened, had: c.had}, true
-}
-
-// committed keeps what a leader has agreed on with a majority, for meet.
-func (c *Circle) committed(s summons) answer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if s.epoch != c.promised || s.view != c.view.hash() || !s.members.has(c.view.Rank) || s.members.last() >= len(c.view.Peers) {
-		return answer{promised: c.promised}
-	}
-	next := c.view.among(s.members, s.epoch)
-	c.pending = &next
-	select {
-	case <-c.next: // one that is over
-	default:
-	}
-	c.next <- meeting{view: next, happened: s.happened}
-	return answer{yes: true, promised: c.promised, happened: c.happened, had: c.had}
-}
+// mendable says whether the others can go on after this failure.
+func mendable(err error) bool { return errors.Is(err, ErrLost) || errors.Is(err, ErrTimeout) }

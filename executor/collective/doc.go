@@ -70,15 +70,16 @@
 //
 // Control stream: 16-byte frames, an abort, ready or go followed by its text:
 //
-//	0  type u8 (1 heartbeat, 2 abort, 3 bye, 4 ready, 5 go)   1  cause u8   2  text length u16 (≤ 1024)
+//	0  type u8 (1 heartbeat, 2 abort, 3 bye, 4 ready, 5 go, 6 had)   1  cause u8   2  text length u16 (≤ 1024)
 //	4  rank u32 (the rank an abort blames, or the sender)     8  sequence u64
 //
 // A heartbeat's sequence is the last operation without a name that was entered, a go's the number of goes. Ready's text
-// is the name, a zero byte and what the operation is, for people and for comparison; go's the name.
+// is the name, a zero byte and what the operation is, for people and for comparison; go's the name. In a circle, had's rank
+// is a track (0 operations without a name, 1 by name) and its sequence the operation up to which the sender has all results.
 //
-// Cause: 0 the rank itself failed, 1 the blamed rank went away, 2 the blamed rank
-// let the others wait too long. It lets every rank tell a program that failed from
-// a machine that can be waited for.
+// Cause: 0 the rank itself failed, 1 the blamed rank went away, 2 the blamed rank let the others wait too long, 3 the
+// members of a circle meet and nobody is to blame. It lets every rank tell a program that failed from a machine that can be
+// waited for.
 //
 // Heartbeats go out each second. A peer from which nothing came for
 // [Options.Silence] is lost; a wait in which no byte moved for

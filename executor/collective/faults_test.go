@@ -226,7 +226,7 @@ func TestFaultRank(t *testing.T) {
 		}
 		v.Peers = append(v.Peers, *p)
 	}
-	c, err := s.NewCircle(t.Context(), v, Options{Progress: 20 * time.Second})
+	c, err := s.NewCircle(t.Context(), v, Options{Progress: 20 * time.Second, Meet: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,13 +272,9 @@ func TestRandomFaults(t *testing.T) {
 
 func randomTrial(t *testing.T, rng *rand.Rand, outcomes map[string]int) (faults int) {
 	n := 3 + rng.IntN(3)
-	w := newHosts(t, n)
+	w := newHostsWith(t, n, func(int) bool { return false }) // which would go past the proxy
 	proxies := make([]*proxy, n)
-	for r, s := range w.services {
-		if s.straight != nil { // they would go past the proxy
-			_ = s.straight.listener.Close()
-			s.straight = nil
-		}
+	for r := range w.services {
 		proxies[r] = newProxy(t, w.hosts[r].Addrs()[0])
 	}
 	circles := make([]*Circle, n)
@@ -287,7 +283,7 @@ func randomTrial(t *testing.T, rng *rand.Rand, outcomes map[string]int) (faults 
 		for p := range v.Peers {
 			v.Peers[p].Addrs = []ma.Multiaddr{proxies[p].addr}
 		}
-		o := Options{Heartbeat: 100 * time.Millisecond, Silence: time.Second, Progress: 6 * time.Second}
+		o := Options{Heartbeat: 100 * time.Millisecond, Silence: time.Second, Progress: 6 * time.Second, Meet: 6 * time.Second}
 		circles[r], err = w.services[r].NewCircle(t.Context(), v, o)
 		return err
 	})
@@ -353,10 +349,8 @@ func randomTrial(t *testing.T, rng *rand.Rand, outcomes map[string]int) (faults 
 			}
 		}
 	}
-	ended, end := context.WithTimeout(t.Context(), 0)
-	defer end()
 	for r, c := range circles {
-		_ = c.Close(ended)
+		c.Leave(t.Context(), errors.New("the trial is over"))
 		_ = w.services[r].Close()
 		_ = w.hosts[r].Close()
 		proxies[r].close()

@@ -181,6 +181,7 @@ const (
 	controlBye       controlType = 3
 	controlReady     controlType = 4 // to rank 0: the sender has come to a named operation
 	controlGo        controlType = 5 // from rank 0: all have
+	controlHad       controlType = 6 // in a circle: the sender has the results of a track's operations up to this one
 )
 
 // cause is why a rank aborts: whether its machine's or its program's failure, or another machine's.
@@ -190,6 +191,7 @@ const (
 	causeOther   cause = 0 // the rank itself failed
 	causeLost    cause = 1 // the blamed rank went away, as this one does when its agent is stopped
 	causeTimeout cause = 2 // the blamed rank let the others wait too long
+	causeMeets   cause = 3 // the members of a circle meet: nobody is to blame
 )
 
 // causeOf is what the others are told about a failure.
@@ -197,6 +199,8 @@ func causeOf(err error) cause {
 	switch {
 	case errors.Is(err, ErrTimeout):
 		return causeTimeout
+	case errors.Is(err, errMeets):
+		return causeMeets
 	case errors.Is(err, ErrLost), errors.Is(err, ErrClosed), errors.Is(err, context.Canceled):
 		return causeLost
 	}
@@ -210,6 +214,8 @@ func (c cause) kind() error {
 		return ErrLost
 	case causeTimeout:
 		return ErrTimeout
+	case causeMeets:
+		return errMeets
 	}
 	return ErrAborted
 }
@@ -240,8 +246,8 @@ func decodeControl(b []byte) (control, int, error) {
 	}
 	c := control{typ: controlType(b[0]), why: cause(b[1]), rank: binary.LittleEndian.Uint32(b[4:]), seq: binary.LittleEndian.Uint64(b[8:])}
 	n := int(binary.LittleEndian.Uint16(b[2:]))
-	if c.typ < controlHeartbeat || c.typ > controlGo || c.why > causeTimeout || c.rank >= MaxPeers || n > maxText ||
-		(n > 0 && (c.typ == controlHeartbeat || c.typ == controlBye)) || (c.why != causeOther && c.typ != controlAbort) {
+	if c.typ < controlHeartbeat || c.typ > controlHad || c.why > causeMeets || c.rank >= MaxPeers || n > maxText ||
+		(n > 0 && (c.typ == controlHeartbeat || c.typ == controlBye || c.typ == controlHad)) || (c.why != causeOther && c.typ != controlAbort) {
 		return control{}, 0, fmt.Errorf("%w: control frame out of bounds", ErrFrame)
 	}
 	return c, n, nil

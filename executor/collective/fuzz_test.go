@@ -127,11 +127,11 @@ func FuzzGuestHello(f *testing.F) {
 }
 
 func FuzzSummons(f *testing.F) {
-	s := summons{kind: commit, epoch: 3, happened: 9}
+	s := summons{kind: commit, epoch: 3, happened: numbers{9, 2}}
 	s.members.set(5)
 	f.Add(s.encode())
 	f.Add(summons{kind: prepare, epoch: 3}.encode())
-	f.Add(answer{yes: true, promised: 4, happened: 2, had: 3}.encode())
+	f.Add(answer{status: saidYes, promised: 4, happened: numbers{2, 1}, had: numbers{3, 1}}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if s, err := decodeSummons(b); err == nil && (!bytes.Equal(s.encode(), b) || s.members.last() >= MaxPeers) {
 			t.Fatalf("%x decodes to %+v", b, s)

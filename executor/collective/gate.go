@@ -87,7 +87,7 @@ func (d *desk) prepare(c command) (func(context.Context) (value uint64, err erro
 	}
 	return func(ctx context.Context) (uint64, error) {
 		start := time.Now()
-		err := run(ctx)
+		_, err := run(ctx)
 		return uint64(time.Since(start).Microseconds()), err
 	}, nil
 }

@@ -30,6 +30,7 @@ type Group struct {
 	links    []*link // by rank; nil at our own
 	lanes    [lanes]*lane
 	names    names
+	told     *told // by the other ranks, if this is a circle's group
 
 	starting sync.Mutex // guards closed and seq, and the order of turns
 	closed   bool

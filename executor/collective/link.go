@@ -166,7 +166,7 @@ func (l *link) controlLoop(g *Group) error {
 			l.seq.Store(c.seq)
 		case controlAbort:
 			g.fail(g.reported(l, c, text))
-		case controlReady, controlGo:
+		case controlReady, controlGo, controlHad:
 			if err := g.negotiated(l, c, string(text)); err != nil {
 				g.fail(err)
 				return err

@@ -35,7 +35,7 @@ type asked struct {
 func newNames() names { return names{mine: map[string]chan place{}, asked: map[string]*asked{}} }
 
 // prepareNamed tells rank 0 that this rank has come to the operation.
-func (g *Group) prepareNamed(o Operation) (func(context.Context) error, error) {
+func (g *Group) prepareNamed(o Operation) (func(context.Context) (uint64, error), error) {
 	let := make(chan place, 1)
 	g.starting.Lock()
 	err := g.open()
@@ -64,33 +64,35 @@ func (g *Group) prepareNamed(o Operation) (func(context.Context) error, error) {
 	if err != nil {
 		g.fail(err)
 	}
-	return g.counted(func(ctx context.Context) error {
+	return g.counted(func(ctx context.Context) (uint64, error) {
 		select {
 		case at := <-let:
 			h := o.header()
 			h.seq, h.epoch = at.seq, g.view.Epoch
-			return at.lane.run(ctx, at.t, h, at.lane.do(o))
+			return at.seq, at.lane.run(ctx, at.t, h, at.lane.do(o))
 		case <-g.done:
 		case <-ctx.Done():
 			g.Abort(fmt.Errorf("%v: %w", o, context.Cause(ctx)))
 		}
 		g.names.forget(o.Name, let)
-		return g.Err()
+		return 0, g.Err()
 	}), nil
 }
 
 // ready is what a rank tells rank 0: the name and the operation, of which the latter is compared.
 func ready(o Operation) string { return o.Name + "\x00" + o.String() }
 
-// negotiated handles what a peer says about a named operation.
+// negotiated handles what a peer says about operations.
 func (g *Group) negotiated(l *link, c control, text string) error {
 	switch {
+	case c.typ == controlHad && g.told != nil:
+		return g.told.hear(l, c)
 	case c.typ == controlReady && g.Rank() == 0 && int(c.rank) == l.rank && c.seq == 0:
 		return g.asked(l.rank, text)
 	case c.typ == controlGo && l.rank == 0 && c.rank == 0:
 		return g.goes(text, c.seq)
 	}
-	return &PeerError{l.rank, l.id, ErrFrame, "it speaks of a named operation out of its place"}
+	return &PeerError{l.rank, l.id, ErrFrame, "it speaks of operations out of its place"}
 }
 
 // asked is rank 0 hearing that a rank has come to an operation.
@@ -176,7 +178,7 @@ func (n *names) forget(name string, c <-chan place) {
 }
 
 // tick is an error when a name waits for some rank for too long.
-func (n *names) tick(size, most int, limit time.Duration) error {
+func (n *names) tick(v View, most int, limit time.Duration) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(n.asked)) {
@@ -185,14 +187,15 @@ func (n *names) tick(size, most int, limit time.Duration) error {
 			continue
 		}
 		var in, out []int
-		for r := range size {
+		for r := range v.Peers {
 			if a.what[r] != "" {
 				in = append(in, r)
 			} else {
 				out = append(out, r)
 			}
 		}
-		return fmt.Errorf("%w: %s was submitted by ranks %v and, in %v, not by ranks %v", ErrTimeout, a.what[in[0]], in, limit, out)
+		return &PeerError{out[0], v.Peers[out[0]].ID, ErrTimeout, fmt.Sprintf("rank %d: %s was submitted by ranks %v and, in %v, not by ranks %v",
+			v.Rank, a.what[in[0]], in, limit, out)}
 	}
 	return nil
 }

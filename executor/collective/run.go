@@ -34,7 +34,7 @@ func (g *Group) Start(ctx context.Context, o Operation) (*Handle, error) {
 	}
 	h := &Handle{over: make(chan struct{})}
 	go func() {
-		h.err = run(ctx)
+		_, h.err = run(ctx)
 		close(h.over)
 	}()
 	return h, nil
@@ -46,11 +46,12 @@ func (g *Group) Do(ctx context.Context, o Operation) error {
 	if err != nil {
 		return err
 	}
-	return run(ctx)
+	_, err = run(ctx)
+	return err
 }
 
-// prepare gives an operation its place; what it returns must be called, once.
-func (g *Group) prepare(o Operation) (run func(context.Context) error, err error) {
+// prepare gives an operation its place; what it returns must be called, once, and gives its number if it ends well.
+func (g *Group) prepare(o Operation) (run func(context.Context) (seq uint64, err error), err error) {
 	o, err = o.check(g.Rank(), g.Size())
 	if err != nil {
 		return nil, err
@@ -66,7 +67,7 @@ func (g *Group) prepare(o Operation) (run func(context.Context) error, err error
 		return nil, err
 	}
 	l := g.lanes[h.seq%orderedLanes]
-	return g.counted(func(ctx context.Context) error { return l.run(ctx, t, h, l.do(o)) }), nil
+	return g.counted(func(ctx context.Context) (uint64, error) { return h.seq, l.run(ctx, t, h, l.do(o)) }), nil
 }
 
 // enter gives an operation without a name its number, and its turn in the lane that goes with it.
@@ -95,15 +96,15 @@ func (g *Group) open() error {
 }
 
 // counted ends what g.ops.Add has begun.
-func (g *Group) counted(f func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error {
+func (g *Group) counted(f func(context.Context) (uint64, error)) func(context.Context) (uint64, error) {
+	return func(ctx context.Context) (uint64, error) {
 		defer g.ops.Done()
 		return f(ctx)
 	}
 }
 
 // preparePair is one message between two ranks. The messages of a pair have an order of their own in each direction.
-func (g *Group) preparePair(o Operation) (func(context.Context) error, error) {
+func (g *Group) preparePair(o Operation) (func(context.Context) (uint64, error), error) {
 	l := g.lanes[pairLane]
 	p := l.pipes[o.Root]
 	g.starting.Lock()
@@ -118,8 +119,8 @@ func (g *Group) preparePair(o Operation) (func(context.Context) error, error) {
 		t := p.sends.ask()
 		p.sendSeq++
 		h.seq = p.sendSeq
-		return g.counted(func(ctx context.Context) error {
-			return l.run(ctx, t, h, func(h header) error {
+		return g.counted(func(ctx context.Context) (uint64, error) {
+			return h.seq, l.run(ctx, t, h, func(h header) error {
 				var b [headerBytes]byte
 				h.put(b[:])
 				err := p.write(b[:], 0)
@@ -136,8 +137,8 @@ func (g *Group) preparePair(o Operation) (func(context.Context) error, error) {
 	t := p.receives.ask()
 	p.recvSeq++
 	h.seq = p.recvSeq
-	return g.counted(func(ctx context.Context) error {
-		return l.run(ctx, t, h, func(h header) error {
+	return g.counted(func(ctx context.Context) (uint64, error) {
+		return h.seq, l.run(ctx, t, h, func(h header) error {
 			if err := l.expect(p, h); err != nil {
 				return err
 			}

@@ -77,10 +77,17 @@ func (s *Service) Close() error {
 	for _, g := range s.groups {
 		groups = append(groups, g)
 	}
+	circles := make([]*Circle, 0, len(s.circles))
+	for _, c := range s.circles {
+		circles = append(circles, c)
+	}
 	for st := range s.pending {
 		_ = st.Reset()
 	}
 	s.mu.Unlock()
+	for _, c := range circles {
+		c.end(fmt.Errorf("%w: the agent's collective service is closing", ErrClosed))
+	}
 	for _, g := range groups {
 		g.Abort(fmt.Errorf("%w: the agent's collective service is closing", ErrClosed))
 		g.release()
@@ -172,10 +179,18 @@ func (s *Service) match(h hello, from peer.ID) (*Group, welcomeStatus) {
 // Join connects this host with every other peer of the view and returns when
 // all streams stand. ctx bounds the joining only; the group lives until Close.
 func (s *Service) Join(ctx context.Context, v View, o Options) (*Group, error) {
+	return s.join(ctx, v, o.withDefaults(), nil)
+}
+
+// join joins as a group of a circle, unless that is nil.
+func (s *Service) join(ctx context.Context, v View, o Options, c *Circle) (*Group, error) {
 	if err := v.check(s.host.ID()); err != nil {
 		return nil, err
 	}
-	g := newGroup(s, v, o.withDefaults())
+	g := newGroup(s, v, o)
+	if c != nil {
+		g.told = &told{circle: c, of: make([]numbers, len(v.Peers))}
+	}
 	if err := s.register(g); err != nil {
 		return nil, err
 	}

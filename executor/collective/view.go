@@ -38,6 +38,13 @@ type Options struct {
 	// Progress is how long a wait for another rank may go without a byte. It covers
 	// the time by which one rank's program may be late (default 10 min).
 	Progress time.Duration
+
+	// Meet is how long members of a circle try to find a majority (default 1 min).
+	Meet time.Duration
+	// Least is with how many members a circle goes on (default 1).
+	Least int
+	// Spares may come into a circle where members were lost.
+	Spares []peer.AddrInfo
 }
 
 func (o Options) withDefaults() Options {
@@ -50,6 +57,7 @@ func (o Options) withDefaults() Options {
 	set(&o.Heartbeat, time.Second)
 	set(&o.Silence, 5*time.Second)
 	set(&o.Progress, 10*time.Minute)
+	set(&o.Meet, time.Minute)
 	return o
 }
 

@@ -41,6 +41,7 @@ func (g *Group) watch() {
 			}
 			if beat%looks == 0 {
 				l.post(control{typ: controlHeartbeat, rank: uint32(g.view.Rank), seq: entered})
+				g.told.repeat(l)
 			}
 			if silent[r].step(l.heard.Load(), true) >= silence && !g.leaving.Load() {
 				g.fail(&PeerError{l.rank, l.id, ErrLost, fmt.Sprintf("silent for %v", g.opts.Silence)})
@@ -54,8 +55,8 @@ func (g *Group) watch() {
 				}
 			}
 		}
-		if err := g.names.tick(g.Size(), progress, g.opts.Progress); err != nil {
-			g.fail(fmt.Errorf("rank %d: %w", g.view.Rank, err))
+		if err := g.names.tick(g.view, progress, g.opts.Progress); err != nil {
+			g.fail(err)
 		}
 	}
 }
@@ -80,12 +81,17 @@ func (g *Group) stuck(in *lane, l *link, verb string) {
 	}
 	text := fmt.Sprintf("rank %d waited %v for rank %d to %s bytes of %v", g.view.Rank, g.opts.Progress, l.rank, verb, *cur)
 	var late []string
+	var first *link // who is to blame, rather than whom it keeps waiting
 	for _, o := range g.links {
 		if o != nil && slices.Contains(g.lanes[:orderedLanes], in) && o.seq.Load() < cur.seq {
+			if first == nil {
+				first = o
+			}
 			late = append(late, fmt.Sprintf("rank %d (%s)", o.rank, o.id))
 		}
 	}
 	if len(late) > 0 {
+		l = first
 		text += "; not yet in it: " + strings.Join(late, ", ")
 	}
 	g.fail(&PeerError{l.rank, l.id, ErrTimeout, text})

@@ -47,13 +47,19 @@ func newHost(tb testing.TB) host.Host {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
+// newHosts are n agents; of three, one has libp2p's streams only.
 func newHosts(tb testing.TB, n int) *world {
+	tb.Helper()
+	return newHostsWith(tb, n, func(r int) bool { return r%3 != 2 })
+}
+
+func newHostsWith(tb testing.TB, n int, straight func(rank int) bool) *world {
 	tb.Helper()
 	w := &world{tb: tb, job: sha256.Sum256([]byte(tb.Name()))}
 	for i := range n {
 		h := newHost(tb)
 		s := NewService(h, quiet())
-		if i%3 != 2 { // of three, one has libp2p's streams only
+		if straight(i) {
 			if err := s.ListenStraight(); err != nil {
 				tb.Fatal(err)
 			}
