@@ -1,17 +1,18 @@
 package collective
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
 	"net"
+
+	"github.com/tallycompute/tally/executor/collective/gcm"
 )
 
 // TLS makes records of at most 16 KiB, one write and one read each, and copies every byte twice on its way in and once on
 // its way out. So once TLS has shown who is there, a straight connection goes on with records of its own, under keys that
-// only the two ends of that handshake have (its exporter, RFC 8446, section 7.5): sealed where they are sent from, opened
-// where they are read to.
+// only the two ends of that handshake have (its exporter, RFC 8446, section 7.5): sealed from where they are, opened to where
+// they belong.
 const (
 	recordBytes = 64 << 10
 	recordHead  = 4  // the length of what is sealed, u32, authenticated with it
@@ -45,11 +46,7 @@ func (d *direction) next() error {
 		if err != nil {
 			return err
 		}
-		block, err := aes.NewCipher(key)
-		if err != nil {
-			return err
-		}
-		if d.aead, err = cipher.NewGCM(block); err != nil {
+		if d.aead, err = gcm.New(key); err != nil {
 			return err
 		}
 	}
