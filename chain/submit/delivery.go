@@ -50,6 +50,7 @@ func (d Delivery) Land(ctx context.Context, raw []byte, confirmations uint64) (d
 	following, stop := context.WithCancel(ctx)
 	ran := make(chan error, 1)
 	go func() { ran <- tail.Run(following, src) }()
+	tail.headStart(ctx, d.Node)
 	s := Submitter{Node: d.Node, Chain: informed{tail, d.Also}, Progress: d.Progress}
 	err = s.Land(ctx, raw, confirmations)
 	stop()
@@ -61,6 +62,32 @@ func (d Delivery) Land(ctx context.Context, raw []byte, confirmations uint64) (d
 		err = src.shows(ctx, body, tail.Tip())
 	}
 	return depth, tail.Sure(), err
+}
+
+// patience is how long a tail gets to read what is there before anything is handed in: mostly no time at all.
+const patience = 30 * time.Second
+
+// headStart waits until the tail has read what the node has, so that what is in the chain is not handed in first. Without
+// it nothing goes wrong.
+func (t *Tail) headStart(ctx context.Context, n Node) {
+	tip, err := n.Tip(ctx)
+	if err != nil {
+		return
+	}
+	enough := time.After(patience)
+	for {
+		changed := t.Changed()
+		if t.Tip() >= tip.Slot {
+			return
+		}
+		select {
+		case <-changed:
+		case <-enough:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // informed is a tail to which something else is known.

@@ -16,7 +16,6 @@ import (
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/chain/node"
 	"github.com/tallycompute/tally/chain/wallet"
-	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/testnet"
 )
 
@@ -203,93 +202,4 @@ func (c *coffer) until(d time.Duration) (chain.Slot, error) {
 	clk := c.clock
 	clk.Horizon = 0
 	return clk.CeilSlot(clk.SlotToTime(c.tip.Slot) + chain.Time(d.Milliseconds()))
-}
-
-func total(us []chain.UTxO) (sum chain.Value, err error) {
-	for _, u := range us {
-		if sum, err = sum.Add(u.Value); err != nil {
-			return sum, err
-		}
-	}
-	return sum, nil
-}
-
-func (a *app) walletBalance(ctx context.Context) (err error) {
-	c, err := a.openCoffer(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, c.close()) }()
-	sum, err := total(c.all)
-	if err != nil {
-		return err
-	}
-	coins, collateral, err := c.kept.Coins(ctx, c.all)
-	if err != nil {
-		return err
-	}
-	free, err := total(coins)
-	if err != nil {
-		return err
-	}
-	ntx := c.net.Contracts.NTX
-	held, unused := toJSON(sum, ntx), toJSON(free, ntx)
-	v := map[string]any{
-		"address": c.wallet.Address(), "lovelace": held.Lovelace, "untx": held.UNTX, "assets": held.Assets, "utxos": len(c.all),
-		"free": unused, "collateral": len(collateral) > 0,
-	}
-	return a.print(v, func(w io.Writer) {
-		rows := [][]string{
-			{"NTX", market.FormatNTX(held.UNTX)}, {"ADA", ada(held.Lovelace)}, {"outputs", fmt.Sprint(len(c.all))}, {"address", c.wallet.Address().String()},
-		}
-		if !free.Equal(sum) {
-			rows = slices.Insert(rows, 2, []string{"free", worth(free, ntx)})
-		}
-		for _, id := range sum.IDs() {
-			if id != ntx {
-				rows = append(rows, []string{"asset", fmt.Sprintf("%d %s", sum.Of(id), id)})
-			}
-		}
-		columns(w, rows...)
-	})
-}
-
-func (a *app) walletUTxOs(ctx context.Context) (err error) {
-	c, err := a.openCoffer(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, c.close()) }()
-	reserved, err := c.kept.All(ctx)
-	if err != nil {
-		return err
-	}
-	_, collateral, err := c.kept.Coins(ctx, c.all)
-	if err != nil {
-		return err
-	}
-	type output struct {
-		Ref chain.OutRef `json:"ref"`
-		jsonValue
-		For   string     `json:"for,omitempty"` // what it is kept for; empty: it is free
-		Until *time.Time `json:"until,omitempty"`
-	}
-	ntx := c.net.Contracts.NTX
-	outs := []output{}
-	rows := [][]string{{"OUTPUT", "HOLDS", "KEPT FOR"}}
-	for _, u := range c.all {
-		o := output{Ref: u.Ref, jsonValue: toJSON(u.Value, ntx)}
-		if i := slices.IndexFunc(reserved, func(r wallet.Reservation) bool { return r.Ref == u.Ref }); i >= 0 {
-			until := time.UnixMilli(int64(reserved[i].Until)).UTC()
-			o.For, o.Until = reserved[i].Purpose, &until
-		} else if len(collateral) > 0 && collateral[0].Ref == u.Ref {
-			o.For = "collateral"
-		}
-		kept := oneLine(o.For)
-		if o.Until != nil {
-			kept += o.Until.Format(", until 2006-01-02 15:04:05Z")
-		}
-		outs, rows = append(outs, o), append(rows, []string{u.Ref.String(), worth(u.Value, ntx), kept})
-	}
-	return a.print(outs, func(w io.Writer) { columns(w, rows...) })
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/chain/index"
 	"github.com/tallycompute/tally/chain/node"
 	"github.com/tallycompute/tally/chain/wallet"
 	"github.com/tallycompute/tally/plutus"
@@ -382,9 +383,49 @@ func TestWalletLive(t *testing.T) {
 		b.tally(t, poor, "", "tidy", "-y").wants(t, exitFunds, "no collateral", "send it ten ADA")
 	})
 
+	t.Run("how deep", func(t *testing.T) { b.deep(t, alice) })
+
 	t.Run("nothing secret is written down", func(t *testing.T) {
 		b.keepsSecrets(t, words)
 	})
+}
+
+// deep looks at standings: they are not known without an index, and add up with one, whoever works on it.
+func (b *bank) deep(t *testing.T, home string) {
+	b.tally(t, home, "", "balance").wants(t, 0, "tally status makes one")
+	b.tally(t, home, "", "utxos").wants(t, 0, "not known")
+	b.tally(t, home, "", "balance", "-o", "json").wants(t, 0, `"standing": null`)
+	env := []string{"TALLY_WALLET_PASSPHRASE=the passphrase of " + filepath.Base(home), "TALLY_NETWORK=" + filepath.Join(b.dir, "network.json")}
+	b.run(t, home, "", env, "status").wants(t, 0)
+	look := func() {
+		t.Helper()
+		b.tally(t, home, "", "balance").wants(t, 0, "all", "pending", "confirmed", "settled")
+		a := b.tally(t, home, "", "balance", "-o", "json")
+		a.wants(t, 0)
+		var said struct {
+			jsonValue
+			Standing standingJSON
+		}
+		if err := json.Unmarshal([]byte(a.out), &said); err != nil {
+			t.Fatal(err)
+		}
+		var sum chain.Lovelace
+		for _, v := range said.Standing {
+			sum += v.Lovelace
+		}
+		if len(said.Standing) != 3 || sum != said.Lovelace || said.Standing[index.Confirmed].Lovelace == 0 {
+			t.Errorf("%s", a.out)
+		}
+		b.tally(t, home, "", "utxos").wants(t, 0, "confirmed, ", " deep", "collateral")
+	}
+	look()
+	f, err := lockHome(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	look()
+	b.tally(t, home, "", "balance").wants(t, 0, "another tally follows the chain here")
 }
 
 // keepsSecrets looks for the words, the passphrase and the private key in all that was logged and in every file.

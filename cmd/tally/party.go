@@ -133,21 +133,32 @@ func (p *party) openChain(ctx context.Context, with access) (err error) {
 			return err
 		}
 	}
-	p.ix, err = index.Open(ctx, setting("INDEX", filepath.Join(p.home, "index.db")), index.Config{
-		Network: p.net.Chain(), Log: p.app.logger,
-		Watch: []index.Credential{index.Key(p.wallet.PaymentKey()), index.Script(p.contracts.Stub), index.Script(p.contracts.Policy)},
-	})
-	if err != nil {
+	if p.ix, p.book, err = p.app.openIndex(ctx, p.net, p.contracts, p.wallet.PaymentKey()); err != nil {
 		return err
 	}
-	p.book = newBook(p.ix, p.contracts, p.wallet.PaymentKey())
-	p.ix.Register("fees/1", feeHandler(p.wallet.PaymentKey()))
 	p.purse = &purse{
 		node: p.node, book: p.book, wallet: p.wallet, kept: p.kept, network: p.net.Chain(),
 		depth: time.Duration(p.net.MarginMS) * time.Millisecond,
 	}
 	p.book.pending = p.purse.pays
 	return nil
+}
+
+// indexAt is where a participant's index is.
+func (a *app) indexAt() string { return setting("INDEX", a.path("index.db")) }
+
+// openIndex opens a participant's index, with all that is read out of blocks.
+func (a *app) openIndex(ctx context.Context, n testnet.Network, c *plutus.Contracts, key chain.KeyHash) (*index.Index, *book, error) {
+	ix, err := index.Open(ctx, a.indexAt(), index.Config{
+		Network: n.Chain(), Log: a.logger,
+		Watch: []index.Credential{index.Key(key), index.Script(c.Stub), index.Script(c.Policy)},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	b := newBook(ix, c, key)
+	ix.Register("fees/1", feeHandler(key))
+	return ix, b, nil
 }
 
 func (p *party) openPeers(ctx context.Context, with access) (err error) {
