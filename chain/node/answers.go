@@ -174,8 +174,9 @@ func readParams(raw []byte) (p chain.Params, err error) {
 	return p, nil
 }
 
-// readUTxOs reads outputs by their places. How many have a form that Tally does not read (see chain.OutputFrom) is skipped.
-func readUTxOs(raw []byte) (us []chain.UTxO, skipped int, err error) {
+// readUTxOs reads the outputs of an address by their places. Those of other addresses, which some nodes add when the payment
+// credential is the same, are left out; skipped are those whose form Tally does not read (see chain.OutputFrom).
+func readUTxOs(raw []byte, a chain.Address) (us []chain.UTxO, skipped int, err error) {
 	var r localstatequery.UTxOByAddressResult
 	if _, err := current(raw); err != nil {
 		return nil, 0, err
@@ -187,6 +188,9 @@ func readUTxOs(raw []byte) (us []chain.UTxO, skipped int, err error) {
 		o, ok := chain.OutputFrom(&out)
 		if !ok {
 			skipped++
+			continue
+		}
+		if o.Address != a {
 			continue
 		}
 		us = append(us, chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID(id.Hash), Index: uint32(id.Idx)}, Output: o})

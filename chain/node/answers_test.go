@@ -177,15 +177,17 @@ func TestReadParams(t *testing.T) {
 	}
 }
 
-// TestReadUTxOs reads outputs of both forms, in a map of indefinite length as cardano-node writes it.
+// TestReadUTxOs reads an address's outputs of both forms, in a map of indefinite length as cardano-node writes it.
 func TestReadUTxOs(t *testing.T) {
-	_, a := fuzzAddress()
+	whose, a := fuzzAddress()
+	staked := slices.Concat([]byte{0x00}, a[1:], a[1:])
 	ref := func(i int) []byte { return encoded(t, []any{bytes.Repeat([]byte{5}, 32), i}) }
 	raw := slices.Concat([]byte{0x81, 0xbf},
 		ref(0), encoded(t, map[int]any{0: a, 1: 2_000_000}),
 		ref(1), encoded(t, []any{a, 3_000_000}),
+		ref(2), encoded(t, map[int]any{0: staked, 1: 4_000_000}),
 		[]byte{0xff})
-	us, skipped, err := readUTxOs(raw)
+	us, skipped, err := readUTxOs(raw, whose)
 	if err != nil || skipped != 0 || len(us) != 2 {
 		t.Fatalf("%v, %d skipped, %v", us, skipped, err)
 	}
@@ -193,7 +195,7 @@ func TestReadUTxOs(t *testing.T) {
 	if us[0].Value.Coin != 2_000_000 || us[1].Value.Coin != 3_000_000 || us[1].Ref.Index != 1 || us[1].Ref.Tx[31] != 5 {
 		t.Errorf("%+v", us)
 	}
-	if _, _, err := readUTxOs(encoded(t, []any{[]any{5, "Babbage"}, []any{6, "Conway"}})); !errors.Is(err, ErrUnexpected) {
+	if _, _, err := readUTxOs(encoded(t, []any{[]any{5, "Babbage"}, []any{6, "Conway"}}), whose); !errors.Is(err, ErrUnexpected) {
 		t.Errorf("of another era: %v", err)
 	}
 }
@@ -223,7 +225,7 @@ func TestQueries(t *testing.T) {
 }
 
 func FuzzAnswers(f *testing.F) {
-	_, a := fuzzAddress()
+	whose, a := fuzzAddress()
 	for _, v := range []any{
 		mainnetEras(nil), mainnetEras([]any{picos(102_384_000), 17_020_800, 237, 0}, 0), []any{2017, 266, picos(78_291)}, []any{1, 12}, []any{77, make([]byte, 32)},
 		[]any{conwayParams()}, []any{map[[2]int]any{}}, []any{map[string]any{}}, []any{a},
@@ -243,6 +245,6 @@ func FuzzAnswers(f *testing.F) {
 		}
 		readPoint(b)
 		blockNo(b)
-		readUTxOs(b)
+		readUTxOs(b, whose)
 	})
 }

@@ -119,7 +119,7 @@ func height(q *asker, tip chain.Point) (h uint64, err error) {
 func (n *Node) utxos(q *asker, a chain.Address) (us []chain.UTxO, err error) {
 	err = q.ask(queryUTxOs(a.Bytes()), func(raw []byte) (err error) {
 		var skipped int
-		if us, skipped, err = readUTxOs(raw); skipped > 0 {
+		if us, skipped, err = readUTxOs(raw, a); skipped > 0 {
 			n.cfg.Log.Warn("outputs left out: their form is not read here", "address", a, "outputs", skipped)
 		}
 		return err

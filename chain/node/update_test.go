@@ -16,8 +16,8 @@ import (
 
 const updateEpoch = 160 // slots
 
-// TestLiveUpdate: while we run, a ledger changes its fees and its cost model, and then the protocol's version. The watcher
-// tells; what was built before is refused by the ledger's rules; what is built with the node's new answers is taken.
+// TestLiveUpdate: while we run, a ledger changes its fees, its cost model and the protocol's version. The watcher tells; what
+// was built before is refused by the ledger's rules; what is built with the node's new answers is taken.
 func TestLiveUpdate(t *testing.T) {
 	k, rich := key(1)
 	p, err := testnet.StartNode(t.Context(), testnet.NodeConfig{
@@ -39,21 +39,12 @@ func TestLiveUpdate(t *testing.T) {
 	costs := slices.Clone(before.CostModelV3)
 	costs[0]++
 	old := m.mintAhead()
-	enact(t, p, map[string]string{"txFeePerByte": "60", "costModelV3": commas(costs)})
-	w.until(node.Ready, "protocol parameters changed", "fee_per_byte 44 → 60", "cost_model_v3")
-	m.refused(old, "FeeTooSmallUTxO", "ScriptIntegrityHashMismatch")
-	m.taken(m.mint())
-
-	enact(t, p, map[string]string{"protocolMajor": "11"})
-	w.until(node.Ready, "hard fork", "protocol=11.0", "was=10.0")
-	m.taken(m.mint())
-}
-
-func enact(t *testing.T, p *testnet.NodeProcess, values map[string]string) {
-	t.Helper()
-	if _, err := p.Producers[0].Enact(t.Context(), values); err != nil {
+	if _, err := p.Producers[0].Enact(t.Context(), map[string]string{"txFeePerByte": "60", "costModelV3": commas(costs), "protocolMajor": "11"}); err != nil {
 		t.Fatal(err)
 	}
+	w.until(node.Ready, "protocol parameters changed", "fee_per_byte 44 → 60", "cost_model_v3", "hard fork", "protocol=11.0", "was=10.0")
+	m.refused(old, "FeeTooSmallUTxO", "ScriptIntegrityHashMismatch")
+	m.taken(m.mint())
 }
 
 func commas(ns []int64) string {

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -49,6 +48,9 @@ type conn struct {
 
 	writing sync.Mutex  // one segment at a time: the node's multiplexer writes whole ones
 	asked   atomic.Bool // the state query under way is for the era history
+
+	addresses atomic.Pointer[[][]byte] // the state query under way is for their outputs
+	outputs   []byte                   // what has come of the answer
 }
 
 // Close ends the client's connection.
@@ -70,8 +72,17 @@ func (c *conn) Read(p []byte) (int, error) {
 // Write sends the node's answer.
 func (c *conn) Write(p []byte) (int, error) {
 	out := p
-	if len(p) >= headerSize && binary.BigEndian.Uint16(p[4:]) == localstatequery.ProtocolId|answer && c.asked.Swap(false) {
-		out = history(p, c.horizon)
+	if len(p) >= headerSize && binary.BigEndian.Uint16(p[4:]) == localstatequery.ProtocolId|answer {
+		if c.asked.Swap(false) {
+			out = history(p, c.horizon)
+		} else if as := c.addresses.Load(); as != nil {
+			if c.outputs = append(c.outputs, p[headerSize:]...); !whole(c.outputs) {
+				return len(p), nil
+			}
+			c.addresses.Store(nil)
+			out = segments(p[:headerSize], exact(c.outputs, *as))
+			c.outputs = nil
+		}
 	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -89,6 +100,9 @@ func (c *conn) segment() error {
 	}
 	if protocol == localstatequery.ProtocolId {
 		c.asked.Store(bytes.Equal(b[headerSize:], askHistory))
+		if as := askedFor(b[headerSize:]); as != nil {
+			c.addresses.Store(&as)
+		}
 	}
 	if protocol != localtxsubmission.ProtocolId {
 		c.toNode.Write(b)
@@ -113,9 +127,12 @@ func (c *conn) segment() error {
 
 // judge says whether message is complete, and what admit makes of the submission it is. Anything else is the node's.
 func judge(message []byte, admit Admit) (r Refusal, complete bool) {
-	var raw cbor.RawMessage
-	if _, err := cbor.Decode(message, &raw); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if !whole(message) {
 		return nil, false
+	}
+	var raw cbor.RawMessage
+	if _, err := cbor.Decode(message, &raw); err != nil {
+		return nil, true
 	}
 	m, err := localtxsubmission.NewMsgFromCbor(localtxsubmission.MessageTypeSubmitTx, raw)
 	if err != nil {
