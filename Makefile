@@ -44,6 +44,10 @@ race: setup-tests build ## the tests of everything concurrent, under the race de
 crash: setup build ## SIGKILL requester and provider in each phase, restart, print outcome and balances
 	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 60m -tags crash -v -run Crash ./testnet
 
+.PHONY: disputes
+disputes: setup build ## wrong results, false disputes, dishonest and silent attesters, with tally commands on a devnet
+	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 20m -tags disputes -v -run '^TestDisputes' ./cmd/tally
+
 .PHONY: rollback
 rollback: setup-tests build ## rollbacks at every block to every depth, kills at every byte, full disks; two real producers and a cut network
 	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 40m -tags rollback -v -run Rollback ./chain/index ./testnet

@@ -22,15 +22,19 @@ type court struct {
 	*street
 	attesters []juror
 	payee     chain.Address
+	before    map[string]uint64 // what everybody held
 }
 
 type juror struct {
 	home  string
 	addrs []string // with /p2p/
+	proc  *testnet.Process
 }
 
 func newCourt(t *testing.T) *court {
-	c := &court{street: newStreet(t)}
+	quick := pace()
+	quick.Policy.Patience = 1000 // a provider commits at once: its results wait for a person here
+	c := &court{street: newStreet(t, quick)}
 	var names []string
 	for i := range 3 {
 		name := fmt.Sprintf("attester-%d", i)
@@ -58,7 +62,7 @@ func newCourt(t *testing.T) *court {
 		if err := proc.Ready(t.Context(), &ready); err != nil {
 			t.Fatal(err)
 		}
-		j.addrs = ready.Addrs
+		j.addrs, j.proc = ready.Addrs, proc
 		if key, ok := ready.Address.Key(); ok {
 			c.payee = chain.Enterprise(c.Network.Chain(), key)
 		}
@@ -97,16 +101,16 @@ const (
 	slashed                = priceWrong * 5 / 100
 )
 
-// disputable is a job of two shards that each leave 42, after which there is time to write something else over it.
-func (c *court) disputable(t *testing.T) string {
+// disputable is a job that the court can judge. run replaces its program.
+func (c *court) disputable(t *testing.T, run string, shards int, timeout, verdict, cost string) string {
 	var names []string
 	for _, j := range c.attesters {
 		names = append(names, j.addrs[0])
 	}
 	return c.job(t, map[string]string{
-		"run": "echo 42 > $OUTPUT_DIR/n; sleep 4", "shards": "{count: 2}", "timeouts": "{match: 10s, start: 20s, run: 15s, collect: 10s}",
-		"verify": fmt.Sprintf("{policy: review, window: 30s, attesters: [%s], threshold: 2, verdict_window: 2m, dispute_cost_ntx: 0.002, payee: %s, slash_percent: 5}",
-			strings.Join(names, ", "), c.payee),
+		"run": run, "shards": fmt.Sprintf("{count: %d}", shards), "timeouts": "{match: 10s, start: 20s, run: " + timeout + ", collect: 10s}",
+		"verify": fmt.Sprintf("{policy: review, window: 30s, attesters: [%s], threshold: 2, verdict_window: %s, dispute_cost_ntx: %s, payee: %s, slash_percent: 5}",
+			strings.Join(names, ", "), verdict, cost, c.payee),
 	})
 }
 
@@ -127,14 +131,14 @@ func tamper(ctx context.Context, pattern string) {
 // attesters one is dishonest: it finds the wrong one right, and the right one wrong.
 func TestDisputes(t *testing.T) {
 	c := newCourt(t)
-	before := c.ntx(t)
+	c.before = c.ntx(t)
 	cheating, stop := context.WithCancel(t.Context())
 	defer stop()
 	go tamper(cheating, filepath.Join(c.Providers[0].Home, "jobs", "*", "shard-*", "out", "n"))
 	go tamper(cheating, filepath.Join(c.attesters[2].home, "cases", "*", "out-*", "n"))
 
 	results := filepath.Join(t.TempDir(), "out")
-	run, err := c.Requester.StartRun(c.disputable(t), results)
+	run, err := c.Requester.StartRun(c.disputable(t, "echo 42 > $OUTPUT_DIR/n; sleep 3", 2, "15s", "2m", "0.002"), results)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,20 +167,27 @@ func TestDisputes(t *testing.T) {
 			t.Errorf("lot %d: %+v", i, l)
 		}
 	}
-	after := c.ntx(t)
-	for who, want := range map[string]int64{
+	c.moved(t, map[string]int64{
 		"requester": -priceRight - disputeCost, "provider-0": -disputeCost - slashed, "provider-1": priceRight,
 		"payee": 2 * disputeCost, "sink": slashed,
-	} {
-		if got := int64(after[who]) - int64(before[who]); got != want {
-			t.Errorf("%s has %d µNTX more, not %d", who, got, want)
-		}
-	}
+	})
 	c.run(t, home, "", nil, "escrow", gathered.ID).wants(t, 0, "judged", "dispute", "verdict", "the dispute cost 0.002")
 	c.run(t, home, "", nil, "dispute", gathered.ID, "0").wants(t, exitRejected, "it is judged")
 	for i, says := range []string{"0.00075", "0.00075", "0.0015"} {
 		c.run(t, c.attesters[i].home, "", nil, "attest", "log").wants(t, 0, says)
 	}
+}
+
+// moved compares what everybody holds with what they held before, exactly.
+func (c *court) moved(t *testing.T, want map[string]int64) {
+	t.Helper()
+	after := c.ntx(t)
+	for who := range after {
+		if got := int64(after[who]) - int64(c.before[who]); got != want[who] {
+			t.Errorf("%s has %d µNTX more, not %d", who, got, want[who])
+		}
+	}
+	c.before = after
 }
 
 // ntx is what everybody holds.

@@ -106,7 +106,7 @@ func (s *street) job(t *testing.T, change map[string]string) string {
 }
 
 // newStreet starts node and bootstrap peer and gives everybody money. No provider runs yet.
-func newStreet(t *testing.T) *street {
+func newStreet(t *testing.T, pace testnet.Pace) *street {
 	bin, err := exec.LookPath("tally") // this test binary: see TestMain
 	if err != nil {
 		t.Fatal(err)
@@ -116,10 +116,12 @@ func newStreet(t *testing.T) *street {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	pace := testnet.DevnetPace()
-	pace.LockMS, pace.MarginMS = 10_000, 3000
+	node := ""
+	if dir := os.Getenv("TALLY_BIN"); dir != "" {
+		node = filepath.Join(dir, "tally-devnet")
+	}
 	w, err := testnet.NewWorld(testnet.WorldConfig{
-		Dir: filepath.Join(dir, "w"), Bin: bin, SlotLength: time.Second / 5, Rates: []string{"0.001", "0.002"}, Pace: pace,
+		Dir: filepath.Join(dir, "w"), Bin: bin, NodeBin: node, SlotLength: time.Second / 5, Rates: []string{"0.001", "0.002"}, Pace: pace,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -145,6 +147,13 @@ func newStreet(t *testing.T) *street {
 		}
 	}
 	return &street{World: w, dir: dir, bin: bin}
+}
+
+// pace is the devnet's, for jobs that are small.
+func pace() testnet.Pace {
+	p := testnet.DevnetPace()
+	p.LockMS, p.MarginMS = 10_000, 3000
+	return p
 }
 
 // unmoved runs f, after which every wallet must hold what it held before.
@@ -206,7 +215,7 @@ func (s *street) visitor(t *testing.T, name string, coins ...chain.Value) string
 
 // The tests share a market; they go from an empty one to one where everything has gone well.
 func TestLive(t *testing.T) {
-	s := newStreet(t)
+	s := newStreet(t, pace())
 	home := s.Requester.Home
 	t.Run("no offers", func(t *testing.T) {
 		s.unmoved(t, func() {

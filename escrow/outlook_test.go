@@ -1,0 +1,38 @@
+package escrow
+
+import (
+	"testing"
+
+	"github.com/tallycompute/tally/plutus"
+)
+
+// Every prospect is a row of the state table, and every row but a closing, which takes both sides, is a prospect.
+func TestOutlook(t *testing.T) {
+	terms := plutus.Terms{DeclineBy: 10, CommitBy: 20, VoucherKey: plutus.PublicKey{1}, Disputes: plutus.Disputes{Threshold: 1, CostUNTX: 1}}
+	for _, s := range []Status{Open, Committed, Disputed, Approved, Judged} {
+		l := Lot{Status: s, Terms: terms, ClaimAt: 30, Deadline: 40}
+		seen := map[Kind]bool{}
+		for _, p := range l.Outlook(5) {
+			seen[p.On] = true
+			if p.By == "" || p.Then == "" {
+				t.Errorf("%s: %+v", s, p)
+			}
+		}
+		for _, r := range Table() {
+			if r.From == s && r.On != KindClose && !(s == Committed && r.On == KindRedeem) && !seen[r.On] {
+				t.Errorf("%s: no word of %s", s, r.On)
+			}
+			if r.From == s {
+				delete(seen, r.On)
+			}
+		}
+		for k := range seen {
+			t.Errorf("%s: %s is no way on", s, k)
+		}
+	}
+	for _, p := range (Lot{Status: Open, Terms: terms}).Outlook(15) {
+		if p.On == KindDecline {
+			t.Error("it could decline until 10")
+		}
+	}
+}
