@@ -10,8 +10,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// admission are those who come in after an operation at which all members agreed on it.
-type admission struct {
+// arrivals are those who come in after an operation at which all members agreed on it.
+type arrivals struct {
 	number uint64 // of that operation
 	places bitmap // in the roster
 }
@@ -32,7 +32,7 @@ func (c *Circle) Admit(ctx context.Context) (View, error) {
 		var in bitmap
 		t, err := c.submit(Operation{Kind: AllReduce, Type: U8, Reduce: Max, Src: mine, Dst: all}, func(t *task) {
 			if in = c.comers(t.in, all); in.count() > 0 {
-				c.letIn = &admission{t.number, in}
+				c.letIn = &arrivals{t.number, in}
 			}
 		})
 		if err != nil {

@@ -46,7 +46,7 @@ type Circle struct {
 	named    map[string]*task // by name, not happened
 	traffic  map[peer.ID]Traffic
 	wants    map[int]time.Time // places in the roster of who asked to come in, and when
-	letIn    *admission
+	letIn    *arrivals
 	err      error
 	over     chan struct{} // closed with err
 	next     chan meeting  // of what was committed, the latest

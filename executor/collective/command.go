@@ -6,11 +6,11 @@ import (
 )
 
 const (
-	gateVersion     = 2
+	gateVersion     = 3
 	guestHelloBytes = 16
 	gateHelloBytes  = 64
 	commandBytes    = 64
-	replyBytes      = 16
+	replyBytes      = 32
 	arenaAlign      = 64
 	maxInFlight     = 64
 	maxJobName      = 255
@@ -30,6 +30,7 @@ const (
 	replyRefused   replyStatus = 1
 	replyFailed    replyStatus = 2
 	replyMalformed replyStatus = 3
+	replyLost      replyStatus = 4
 )
 
 func checkGuestHello(b []byte) error {
@@ -47,18 +48,23 @@ func checkGuestHello(b []byte) error {
 	return nil
 }
 
-func encodeGateHello(rank, size int, o GateOptions) []byte {
+func encodeGateHello(of seat, o GateOptions) []byte {
+	v := of.Spoken()
 	b := make([]byte, gateHelloBytes, gateHelloBytes+len(o.Job))
 	copy(b, magicGate[:])
 	binary.LittleEndian.PutUint16(b[4:], gateVersion)
 	binary.LittleEndian.PutUint16(b[6:], uint16(len(o.Job)))
-	binary.LittleEndian.PutUint32(b[8:], uint32(rank))
-	binary.LittleEndian.PutUint32(b[12:], uint32(size))
+	binary.LittleEndian.PutUint32(b[8:], uint32(v.Rank))
+	binary.LittleEndian.PutUint32(b[12:], uint32(len(v.Peers)))
 	binary.LittleEndian.PutUint32(b[16:], uint32(o.LocalRank))
 	binary.LittleEndian.PutUint32(b[20:], uint32(o.LocalSize))
 	binary.LittleEndian.PutUint64(b[24:], uint64(o.ArenaBytes))
 	binary.LittleEndian.PutUint32(b[32:], maxInFlight)
 	binary.LittleEndian.PutUint32(b[36:], arenaAlign)
+	if of.elastic() {
+		b[40] = 1
+	}
+	binary.LittleEndian.PutUint64(b[48:], v.Epoch)
 	return append(b, o.Job...)
 }
 
@@ -100,7 +106,7 @@ func decodeCommand(b []byte) (command, tail, error) {
 	}
 	t := tail{name: int(b[10]), dims: int(b[11]), parts: int(binary.LittleEndian.Uint16(b[56:]))}
 	switch {
-	case c.kind > partition:
+	case c.kind > admission:
 		return c, t, fmt.Errorf("%w: unknown command %d", ErrFrame, c.kind)
 	case !c.reduce.Valid() || !c.typ.Valid() || c.wire > AsInt8:
 		return c, t, fmt.Errorf("%w: unknown reduction %d, type %d or wire format %d", ErrFrame, c.reduce, c.typ, c.wire)
@@ -184,17 +190,21 @@ func (c command) operation(mem []byte) (o Operation, err error) {
 	return o, nil
 }
 
-func encodeReply(seq uint32, s replyStatus, value uint64, text string) []byte {
-	text = clip(text)
-	if s != replyDone {
-		value = uint64(len(text))
-	}
-	b := make([]byte, replyBytes, replyBytes+len(text))
-	binary.LittleEndian.PutUint32(b, seq)
-	binary.LittleEndian.PutUint32(b[4:], uint32(s))
-	binary.LittleEndian.PutUint64(b[8:], value)
-	if s == replyDone {
-		return b
-	}
-	return append(b, text...)
+// reply is what a command came to.
+type reply struct {
+	seq    uint32
+	status replyStatus
+	value  uint64
+	epoch  uint64 // in which it happened
+	body   []byte
+}
+
+func (r reply) encode() []byte {
+	b := make([]byte, replyBytes, replyBytes+len(r.body))
+	binary.LittleEndian.PutUint32(b, r.seq)
+	binary.LittleEndian.PutUint32(b[4:], uint32(r.status))
+	binary.LittleEndian.PutUint64(b[8:], r.value)
+	binary.LittleEndian.PutUint64(b[16:], r.epoch)
+	binary.LittleEndian.PutUint32(b[24:], uint32(len(r.body)))
+	return append(b, r.body...)
 }

@@ -86,7 +86,7 @@
 // [Options.Progress], and a name that some rank has not come to by then, is an error. The first error ends the group on
 // every rank: it is told to all, and every later call returns it.
 //
-// # Between agent and container: gate version 2
+// # Between agent and container: gate version 3
 //
 // One SOCK_STREAM unix socket, one client. Client hello, 16 bytes: magic "TLYG",
 // version u16, ten zero bytes. Server hello, 64 bytes and the job's name, with
@@ -95,9 +95,9 @@
 //	0  magic "TLYG"       4  version u16        6  name length u16 (≤ 255)
 //	8  rank u32          12  world size u32    16  local rank u32   20  local size u32
 //	24 arena bytes u64   32  commands in flight u32                36  alignment u32
-//	40 zero
+//	40 elastic u8        41  zero             48  epoch u64         56  zero
 //
-// Command, 64 bytes and its tail; reply, 16 bytes, matched by sequence, in whatever order commands end:
+// Command, 64 bytes and its tail; reply, 32 bytes and its body, matched by sequence, in whatever order commands end:
 //
 //	0  op u8   1  reduce u8   2  type u8   3  wire format u8   4  sequence u32
 //	8  root u16   10  name length u8   11  dimensions u8 (≤ 8)   12  process group u32
@@ -105,19 +105,20 @@
 //	48 residual u64, or all ones   56  parts u16 (≤ 512)   58  zero
 //	64 name, dimensions u64 each, parts u64 each
 //
-//	0  sequence u32   4  status u32   8  value u64
+//	0  sequence u32   4  status u32   8  value u64   16  epoch u64   24  body u32 (≤ 2048)   28  zero   32 body
 //
-// Ops are those above, and 0 (nothing: a round trip), 5 (goodbye), 9 (receive) and 10 (a process group of the ranks in
-// parts, whose number the reply's value is). Source, destination and residual are offsets into the arena, multiples of
+// Ops are those above, and 0 (nothing: a round trip), 5 (goodbye), 9 (receive), 10 (a process group of the ranks in
+// parts, whose number the reply's value is) and 11 (admission, [Circle.Admit]: the body is the rank and, for each rank,
+// its place in the job, u32 each, and the epoch their view's). Source, destination and residual are offsets into the arena, multiples of
 // 64. Parts are the bytes of each rank, for alltoall those sent and then those received; none: all equal. A broadcast
-// has a destination only. Status 0 is done and
-// value the microseconds it took; 1 a refused command (the group goes on), 2 a
-// failed group, 3 a malformed command (the socket closes): value is then the
-// length of the text that follows (≤ 1024). A container that disappears without
-// a goodbye aborts the group.
+// has a destination only. Status 0 is done, value the microseconds it took, and the epoch that in which it happened; 1 a
+// refused command (the group goes on), 2 a failed group, 3 a malformed command (the socket closes), 4, in an elastic job,
+// an operation that cannot be without ranks that were lost (the others go on): the body is then a text. A container that
+// disappears without a goodbye aborts the group or, in an elastic job, leaves it.
 //
 // # History
 //
+//   - 2026-11: version 3 of the gate: elastic jobs, admission, epochs and bodies in replies; meeting version 2.
 //   - 2026-11: version 3 of straight lanes: records of their own.
 //   - 2026-11: version 2 of both: types, wire formats, names, lanes, parts, process groups; five more operations.
 //   - 2026-11: version 1 of both.

@@ -71,6 +71,7 @@ func FuzzCommand(f *testing.F) {
 	f.Add(ask{kind: AllReduce, wire: AsInt8, dst: span{64, 64}, src: span{0, 64}, residual: 256, name: "w", dims: []uint64{4, 4}}.encode(1), 2)
 	f.Add(ask{kind: AllToAll, dst: span{64, 8}, src: span{0, 8}, parts: []uint64{4, 4, 4, 4}}.encode(1), 2)
 	f.Add(ask{kind: partition, parts: []uint64{0, 1}}.encode(1), 3)
+	f.Add(ask{kind: admission}.encode(1), 3)
 	mem := make([]byte, minArena)
 	f.Fuzz(func(t *testing.T, b []byte, size int) {
 		if size < 1 || size > MaxPeers || len(b) < commandBytes {
@@ -118,7 +119,7 @@ func FuzzCommand(f *testing.F) {
 }
 
 func FuzzGuestHello(f *testing.F) {
-	f.Add(append([]byte("TLYG\x02\x00"), make([]byte, 10)...))
+	f.Add(append([]byte("TLYG\x03\x00"), make([]byte, 10)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if checkGuestHello(b) == nil && (len(b) != guestHelloBytes || !bytes.HasPrefix(b, magicGate[:])) {
 			t.Fatalf("%x was taken for a hello", b)

@@ -2,6 +2,7 @@ package collective
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -47,59 +48,83 @@ func (o GateOptions) check() (GateOptions, error) {
 	return o, nil
 }
 
-// A desk performs a container's commands: on the job's group, and on its process groups by number.
+// A desk performs a container's commands: in its seat, and in the process groups it has made, by number.
 type desk struct {
-	mem    []byte
-	mu     sync.Mutex
-	groups []*Group // by number; 0 is the job's
+	mem   []byte
+	seat  seat
+	mu    sync.Mutex
+	parts []*Group // numbered from 1
 }
 
-func (d *desk) group(number uint32) (*Group, error) {
+// at is where the commands for a process group are done.
+func (d *desk) at(number uint32) (seat, error) {
+	if number == 0 {
+		return d.seat, nil
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if int64(number) >= int64(len(d.groups)) {
+	if int64(number) > int64(len(d.parts)) {
 		return nil, fmt.Errorf("%w: no process group %d", ErrArgument, number)
 	}
-	return d.groups[number], nil
+	return groupSeat{d.parts[number-1]}, nil
 }
 
 // prepare gives a command its place and says how to run it. It must not wait: commands are prepared in their order. The
 // group may read and write the arena while it runs, and so may the container: what it spoils so is its own result.
-func (d *desk) prepare(c command) (func(context.Context) (value uint64, err error), error) {
-	none := func(context.Context) (uint64, error) { return 0, nil }
-	g, err := d.group(c.group)
+func (d *desk) prepare(c command) (func(context.Context, *reply) error, error) {
+	at, err := d.at(c.group)
 	if err != nil {
 		return nil, err
 	}
 	switch c.kind {
 	case nothing, leave:
-		return none, nil
+		return func(context.Context, *reply) error { return nil }, nil
 	case partition:
-		return func(ctx context.Context) (uint64, error) { return d.part(ctx, g, c.parts) }, nil
+		return func(ctx context.Context, r *reply) error { return d.part(ctx, at, c.parts, r) }, nil
+	case admission:
+		return func(ctx context.Context, r *reply) error {
+			v, places, err := d.seat.admit(ctx)
+			r.epoch, r.body = v.Epoch, encodeMembers(v.Rank, places)
+			return err
+		}, nil
 	}
 	o, err := c.operation(d.mem)
 	if err != nil {
 		return nil, err
 	}
-	run, err := g.prepare(o)
+	run, err := at.prepare(o)
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) (uint64, error) {
+	return func(ctx context.Context, r *reply) (err error) {
 		start := time.Now()
-		_, err := run(ctx)
-		return uint64(time.Since(start).Microseconds()), err
+		r.epoch, err = run(ctx)
+		r.value = uint64(time.Since(start).Microseconds())
+		return err
 	}, nil
 }
 
 // part makes a process group and gives its number.
-func (d *desk) part(ctx context.Context, g *Group, ranks []int) (uint64, error) {
-	part, err := g.Part(ctx, ranks)
+func (d *desk) part(ctx context.Context, of seat, ranks []int, r *reply) error {
+	part, err := of.Part(ctx, ranks)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.groups = append(d.groups, part)
-	return uint64(len(d.groups) - 1), nil
+	d.parts = append(d.parts, part)
+	r.value = uint64(len(d.parts))
+	return nil
+}
+
+// failed is the reply to a command that came to nothing.
+func (d *desk) failed(seq uint32, err error) reply {
+	r := reply{seq: seq, status: replyFailed, body: []byte(clip(err.Error()))}
+	switch {
+	case errors.Is(err, ErrArgument):
+		r.status = replyRefused
+	case d.seat.elastic() && mendable(err) && d.seat.Err() == nil:
+		r.status = replyLost
+	}
+	return r
 }

@@ -85,7 +85,14 @@ func (g *Gate) Close() error {
 // Run accepts one client and serves it on the group until it says goodbye,
 // which returns nil. A client that vanishes, breaks the protocol, or outlives
 // ctx aborts the group, and Run says why. The group is left for the caller to Close.
-func (g *Gate) Run(ctx context.Context, group *Group) error {
+func (g *Gate) Run(ctx context.Context, group *Group) error { return g.run(ctx, groupSeat{group}) }
+
+// RunCircle is Run on a circle, which goes on without this member where Run would abort a group.
+func (g *Gate) RunCircle(ctx context.Context, circle *Circle) error {
+	return g.run(ctx, circleSeat{circle})
+}
+
+func (g *Gate) run(ctx context.Context, on seat) error {
 	stop := context.AfterFunc(ctx, func() { _ = g.listener.Close() })
 	conn, err := g.listener.AcceptUnix()
 	if !stop() || err != nil {
@@ -96,21 +103,21 @@ func (g *Gate) Run(ctx context.Context, group *Group) error {
 			err = context.Cause(ctx)
 		}
 		err = fmt.Errorf("%w: waiting for it to connect: %w", ErrGuest, err)
-		group.Abort(err)
+		on.fail(context.WithoutCancel(ctx), err)
 		return err
 	}
 	_ = g.listener.Close() // one client: nobody else gets in, and the socket is gone
 	defer func() { _ = conn.Close() }()
-	if err := g.serve(ctx, group, conn); err != nil {
+	if err := g.serve(ctx, on, conn); err != nil {
 		err = fmt.Errorf("%w: %w", ErrGuest, err)
-		group.Abort(err)
+		on.fail(context.WithoutCancel(ctx), err)
 		return err
 	}
 	return nil
 }
 
-func (g *Gate) serve(ctx context.Context, group *Group, conn *net.UnixConn) error {
-	if err := g.greetGuest(group, conn); err != nil {
+func (g *Gate) serve(ctx context.Context, on seat, conn *net.UnixConn) error {
+	if err := g.greetGuest(on, conn); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -118,24 +125,24 @@ func (g *Gate) serve(ctx context.Context, group *Group, conn *net.UnixConn) erro
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 
-	t := &talk{conn: conn, desk: &desk{mem: g.arena.mem, groups: []*Group{group}}, fail: cancel}
+	t := &talk{conn: conn, desk: &desk{mem: g.arena.mem, seat: on}, fail: cancel}
 	goodbye, err := t.read(ctx)
 	if err != nil {
 		cancel(err) // cuts what is under way short; the first cause counts
 	}
 	t.under.Wait()
 	if err == nil && context.Cause(ctx) == nil {
-		t.reply(goodbye, replyDone, 0, "")
+		t.reply(reply{seq: goodbye})
 	}
 	cause := context.Cause(ctx)
 	if errors.Is(cause, ErrFrame) {
 		_ = conn.SetWriteDeadline(time.Now().Add(guestTime))
-		_, _ = conn.Write(encodeReply(0, replyMalformed, 0, cause.Error()))
+		_, _ = conn.Write(reply{status: replyMalformed, body: []byte(clip(cause.Error()))}.encode())
 	}
 	return cause
 }
 
-func (g *Gate) greetGuest(group *Group, conn *net.UnixConn) error {
+func (g *Gate) greetGuest(on seat, conn *net.UnixConn) error {
 	if err := conn.SetDeadline(time.Now().Add(guestTime)); err != nil {
 		return err
 	}
@@ -146,7 +153,7 @@ func (g *Gate) greetGuest(group *Group, conn *net.UnixConn) error {
 	if err := checkGuestHello(b[:]); err != nil {
 		return err
 	}
-	out := encodeGateHello(group.Rank(), group.Size(), g.opts)
+	out := encodeGateHello(on, g.opts)
 	rights := unix.UnixRights(int(g.arena.file.Fd()))
 	n, _, err := conn.WriteMsgUnix(out, rights, nil)
 	if err != nil {

@@ -83,7 +83,7 @@ func (gs *gates) guest(t *testing.T, rank int) *guest {
 
 func (c *guest) greet() {
 	c.t.Helper()
-	if _, err := c.conn.Write(append([]byte("TLYG\x02\x00"), make([]byte, 10)...)); err != nil {
+	if _, err := c.conn.Write(append([]byte("TLYG\x03\x00"), make([]byte, 10)...)); err != nil {
 		c.t.Fatal(err)
 	}
 	c.hello = make([]byte, gateHelloBytes+len("digits"))
@@ -121,13 +121,9 @@ func (c *guest) reply() (uint32, replyStatus, string) {
 		return 0, ^replyStatus(0), err.Error()
 	}
 	status := replyStatus(binary.LittleEndian.Uint32(b[4:]))
-	text := ""
-	if status != replyDone {
-		t := make([]byte, binary.LittleEndian.Uint64(b[8:]))
-		_, _ = io.ReadFull(c.conn, t)
-		text = string(t)
-	}
-	return binary.LittleEndian.Uint32(b), status, text
+	text := make([]byte, binary.LittleEndian.Uint32(b[24:]))
+	_, _ = io.ReadFull(c.conn, text)
+	return binary.LittleEndian.Uint32(b), status, string(text)
 }
 
 func (c *guest) call(a ask) (replyStatus, string) {

@@ -24,5 +24,10 @@ func (*Gate) Run(context.Context, *Group) error {
 	return fmt.Errorf("%w (%s): a container's shared arena needs Linux", ErrUnsupported, runtime.GOOS)
 }
 
+// RunCircle fails like NewGate.
+func (*Gate) RunCircle(context.Context, *Circle) error {
+	return fmt.Errorf("%w (%s): a container's shared arena needs Linux", ErrUnsupported, runtime.GOOS)
+}
+
 // Close does nothing.
 func (*Gate) Close() error { return nil }

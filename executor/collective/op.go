@@ -26,13 +26,14 @@ const (
 	Send          Kind = 8  // gives Src to one rank
 	Receive       Kind = 9  // takes Dst from one rank
 	partition     Kind = 10 // gate only: a process group
+	admission     Kind = 11 // gate only: a step boundary, see Circle.Admit
 
 	lastKind = Receive
 )
 
 // String gives the operation's name.
 func (k Kind) String() string {
-	names := [...]string{"nothing", "allreduce", "broadcast", "allgather", "barrier", "close", "reducescatter", "alltoall", "send", "receive", "new group"}
+	names := [...]string{"nothing", "allreduce", "broadcast", "allgather", "barrier", "close", "reducescatter", "alltoall", "send", "receive", "new group", "admission"}
 	if int(k) < len(names) {
 		return names[k]
 	}

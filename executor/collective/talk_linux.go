@@ -2,7 +2,6 @@ package collective
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -54,29 +53,25 @@ func (t *talk) read(ctx context.Context) (goodbye uint32, err error) {
 func (t *talk) start(ctx context.Context, c command) {
 	run, err := t.desk.prepare(c)
 	t.under.Go(func() {
-		var value uint64
+		r := reply{seq: c.seq}
 		if err == nil {
-			value, err = run(ctx)
+			err = run(ctx, &r)
 		}
-		switch {
-		case err == nil:
-			t.reply(c.seq, replyDone, value, "")
-		case errors.Is(err, ErrArgument):
-			t.reply(c.seq, replyRefused, 0, err.Error())
-		default:
-			t.reply(c.seq, replyFailed, 0, err.Error())
+		if err != nil {
+			r = t.desk.failed(c.seq, err)
 		}
+		t.reply(r)
 	})
 }
 
 // reply answers a command, which is then no longer under way.
-func (t *talk) reply(seq uint32, s replyStatus, value uint64, text string) {
+func (t *talk) reply(r reply) {
 	t.write.Lock()
 	defer t.write.Unlock()
 	t.open.Add(-1)
 	err := t.conn.SetWriteDeadline(time.Now().Add(guestTime))
 	if err == nil {
-		_, err = t.conn.Write(encodeReply(seq, s, value, text))
+		_, err = t.conn.Write(r.encode())
 	}
 	if err != nil {
 		t.fail(fmt.Errorf("replying to it: %w", err))

@@ -18,6 +18,7 @@ from ._core import (
     SUM,
     U8,
     CollectiveError,
+    LostError,
     allgather,
     allreduce,
     alltoall,
@@ -38,7 +39,7 @@ from ._core import (
 )
 
 __all__ = [
-    "BF16", "F16", "F32", "F64", "I32", "I64", "MAX", "MEAN", "MIN", "PROD", "SUM", "U8", "CollectiveError",
+    "BF16", "F16", "F32", "F64", "I32", "I64", "MAX", "MEAN", "MIN", "PROD", "SUM", "U8", "CollectiveError", "LostError",
     "allgather", "allreduce", "alltoall", "barrier", "broadcast", "group", "init", "is_initialized",
     "local_rank", "local_size", "rank", "receive", "reducescatter", "send", "session", "shutdown", "size",
 ]

@@ -9,7 +9,7 @@ import threading
 
 from . import _wire
 from ._arena import ALIGN, Allocator
-from ._errors import CollectiveError
+from ._errors import CollectiveError, LostError
 from ._wire import BF16, F16, F32, F64, I32, I64, U8
 
 SUM, MEAN, MIN, MAX, PROD = range(5)
@@ -38,7 +38,7 @@ class Handle:
     def __init__(self, session, seq, regions, finish):
         self._session, self._seq, self._regions, self._finish = session, seq, regions, finish
         self._lock = threading.Lock()
-        self._over, self._error, self.result, self.value = False, None, None, None
+        self._over, self._error, self.result, self.reply = False, None, None, None
 
     def done(self):
         with self._lock:
@@ -48,7 +48,7 @@ class Handle:
         with self._lock:
             if not self._over:
                 try:
-                    self.value = self._session._link.wait(self._seq)
+                    self.reply = self._session._link.wait(self._seq)
                     self.result = self._finish() if self._finish else None
                 except CollectiveError as e:
                     self._error = e
@@ -75,12 +75,34 @@ class Session:
         self._lock = threading.RLock()
         self._pending = []
         self._group = 0
-        # What one operation may take must not depend on this rank's own arena.
-        self.limit = link.arena_bytes
-        sizes = self.allgather(struct.pack("<Q", link.arena_bytes))
+        self.elastic, self.epoch = link.elastic, link.epoch
+        self.places = list(range(self.size))  # of each rank, in the job
+        self._measure()
+
+    def _measure(self):
+        """What one operation may take must not depend on this rank's own arena."""
+        self.limit = self._link.arena_bytes
+        sizes = self.allgather(struct.pack("<Q", self._link.arena_bytes))
         self.limit = min(struct.unpack("<Q", s)[0] for s in sizes)
-        # The largest operation that still leaves room for another.
-        self.chunk = max(ALIGN, self.limit // 2 // ALIGN * ALIGN)
+        # The largest operation that still leaves room for another; an elastic one keeps its source.
+        self.chunk = max(ALIGN, self.limit // (4 if self.elastic else 2) // ALIGN * ALIGN)
+
+    def admit(self):
+        """A step boundary, which all ranks come to with nothing else under way: ranks that were lost are left out from now
+        on, and new ones are in. Whether the ranks have changed, which all of them are told alike."""
+        while self._pending:
+            try:
+                self._pending[0].wait()
+            except CollectiveError:
+                pass  # its owner is told when it waits
+        made = self.start(_wire.ADMIT, [])
+        made.wait()
+        numbers = struct.unpack("<%dI" % (len(made.reply.body) // 4), made.reply.body)
+        self.rank, self.places, self.size = numbers[0], list(numbers[1:]), len(numbers) - 1
+        changed, self.epoch = made.reply.epoch != self.epoch, made.reply.epoch
+        if changed:
+            self._measure()
+        return changed
 
     def region(self, nbytes):
         """Reserves nbytes of the arena; finishes operations under way for it if it must."""
@@ -119,9 +141,20 @@ class Session:
         return handle
 
     def allreduce_region(self, region, nbytes, op, finish=None, dtype=F32, wire=_wire.AS_IT_IS, residual=_wire.NONE, name="", shape=()):
-        """Starts an allreduce in place; the region is freed at its end."""
-        return self.start(_wire.ALLREDUCE, [region], finish, reduce=op, dtype=dtype, wire=wire, residual=residual, name=name, shape=shape,
-                          src=region.offset, dst=region.offset, src_bytes=nbytes, dst_bytes=nbytes)
+        """Starts an allreduce in place; the region is freed at its end. In an elastic job the result lies beside it first, so
+        that the operation can be done again."""
+        regions, out = [region], region
+        if self.elastic:
+            out = self.region(nbytes)
+            regions.append(out)
+
+        def moved():
+            if out is not region:
+                self.arena.move(region.offset, out.offset, nbytes)
+            return finish() if finish else None
+
+        return self.start(_wire.ALLREDUCE, regions, moved, reduce=op, dtype=dtype, wire=wire, residual=residual, name=name, shape=shape,
+                          src=region.offset, dst=out.offset, src_bytes=nbytes, dst_bytes=nbytes)
 
     def allreduce(self, buffer, op=SUM, dtype=F32, wire=_wire.AS_IT_IS, name=""):
         """Replaces a writable buffer's values by their sum (or mean, min, max, product) over all ranks."""
@@ -245,7 +278,7 @@ class Session:
         part = copy.copy(self)  # one arena, one connection
         made = self.start(_wire.GROUP, [], parts=ranks)
         made.wait()
-        part._group = made.value
+        part._group = made.reply.value
         part.rank, part.size = ranks.index(self.rank), len(ranks)
         return part
 

@@ -1,4 +1,4 @@
-"""The gate's protocol: one unix socket, 64-byte commands, 16-byte replies.
+"""The gate's protocol: one unix socket, 64-byte commands, 32-byte replies.
 
 The agent's package documentation (executor/collective) is the specification.
 """
@@ -10,11 +10,12 @@ import select
 import socket
 import struct
 import threading
+import typing
 
-from ._errors import CollectiveError
+from ._errors import CollectiveError, LostError
 
-VERSION = 2
-NOTHING, ALLREDUCE, BROADCAST, ALLGATHER, BARRIER, GOODBYE, REDUCESCATTER, ALLTOALL, SEND, RECEIVE, GROUP = range(11)
+VERSION = 3
+NOTHING, ALLREDUCE, BROADCAST, ALLGATHER, BARRIER, GOODBYE, REDUCESCATTER, ALLTOALL, SEND, RECEIVE, GROUP, ADMIT = range(12)
 F32, F64, F16, BF16, I32, I64, U8 = range(7)
 ITEM = {F32: 4, F64: 8, F16: 2, BF16: 2, I32: 4, I64: 8, U8: 1}  # bytes of an element
 AS_IT_IS, AS_BF16, AS_INT8 = range(3)  # what float32 travels as
@@ -22,10 +23,11 @@ NONE = (1 << 64) - 1  # no residual
 
 _MAGIC = b"TLYG"
 _COMMAND = struct.Struct("<BBBBIHBBIQQQQQH6x")
-_REPLY = struct.Struct("<IIQ")
-_HELLO = struct.Struct("<4sHHIIIIQII24x")
-_STATUS = {1: "refused", 2: "failed", 3: "the agent hung up"}
-_MAX_TEXT = 1024
+_REPLY = struct.Struct("<IIQQI4x")
+_HELLO = struct.Struct("<4sHHIIIIQIIB7xQ8x")
+_LOST = 4
+_STATUS = {1: "refused", 2: "failed", 3: "the agent hung up", _LOST: "lost"}
+_MAX_BODY = 2048
 
 
 def encode(op, seq, reduce=0, dtype=F32, wire=AS_IT_IS, root=0, group=0, src=0, dst=0, src_bytes=0, dst_bytes=0,
@@ -36,6 +38,15 @@ def encode(op, seq, reduce=0, dtype=F32, wire=AS_IT_IS, root=0, group=0, src=0, 
         raise CollectiveError("%r: a name has at most 255 bytes, a tensor 8 dimensions" % name)
     return _COMMAND.pack(op, reduce, dtype, wire, seq, root, len(text), len(shape), group, src, dst, src_bytes, dst_bytes,
                          residual, len(parts)) + text + struct.pack("<%dQ" % (len(shape) + len(parts)), *shape, *parts)
+
+
+class Reply(typing.NamedTuple):
+    """What a command came to: status 0 is done; the body is a text otherwise."""
+
+    status: int
+    value: int
+    epoch: int
+    body: bytes
 
 
 class Agent:
@@ -76,7 +87,8 @@ class Agent:
                 raise CollectiveError("the agent at %s closed the connection in its hello (another client, or another version?)" % self.path)
             data += part
         (magic, version, name, self.rank, self.size, self.local_rank, self.local_size,
-         self.arena_bytes, self.in_flight, self.align) = _HELLO.unpack(data)
+         self.arena_bytes, self.in_flight, self.align, elastic, self.epoch) = _HELLO.unpack(data)
+        self.elastic = bool(elastic)
         try:
             if magic != _MAGIC or version != VERSION:
                 raise CollectiveError("the agent speaks version %d of %r, this SDK version %d" % (version, magic, VERSION))
@@ -130,17 +142,15 @@ class Agent:
             if not block and not select.select([self._sock], [], [], 0)[0]:
                 return False
             try:
-                seq, status, value = _REPLY.unpack(self._read(_REPLY.size))
-                text = ""
-                if status:
-                    if value > _MAX_TEXT:
-                        self._fail("the agent sent a reply with a text of %d bytes" % value)
-                    text = self._read(value).decode("utf-8", "replace")
+                seq, status, value, epoch, size = _REPLY.unpack(self._read(_REPLY.size))
+                if size > _MAX_BODY:
+                    self._fail("the agent sent a reply with a body of %d bytes" % size)
+                body = self._read(size)
             except (OSError, CollectiveError) as e:
                 self._fail("the agent is gone: %s" % e)
             if status == 3:
-                self._fail("the agent hung up: " + text)
-            self._replies[seq] = (status, text, value)
+                self._fail("the agent hung up: " + body.decode("utf-8", "replace"))
+            self._replies[seq] = Reply(status, value, epoch, body)
             self._received += 1
             return True
 
@@ -152,13 +162,14 @@ class Agent:
         return True
 
     def wait(self, seq):
-        """Waits for the reply to a command and gives its value; an error in it is raised."""
+        """Waits for the reply to a command; an error in it is raised."""
         while seq not in self._replies:
             self._pump(block=True, enough=lambda: seq in self._replies)
-        status, text, value = self._replies.pop(seq)
-        if status:
-            raise CollectiveError("%s: %s" % (_STATUS.get(status, "status %d" % status), text))
-        return value
+        reply = self._replies.pop(seq)
+        if reply.status:
+            kind = LostError if reply.status == _LOST else CollectiveError
+            raise kind("%s: %s" % (_STATUS.get(reply.status, "status %d" % reply.status), reply.body.decode("utf-8", "replace")))
+        return reply
 
     def close(self, goodbye=True):
         """Ends the session; without a goodbye the agent aborts the group on every rank."""
@@ -176,6 +187,7 @@ class Alone:
     """A group of one, for a script that runs without an agent."""
 
     rank, size, local_rank, local_size = 0, 1, 0, 1
+    elastic, epoch = False, 0
     job, in_flight, align = "", 1, 64
 
     def __init__(self, arena_bytes=1 << 28):
@@ -189,13 +201,13 @@ class Alone:
             raise CollectiveError("a message to itself, in a group of one")
         if op != BROADCAST and src != dst:
             self.arena.move(dst, src, src_bytes)
-        return 0
+        return op
 
     def done(self, seq):
         return True
 
     def wait(self, seq):
-        return 0
+        return Reply(0, 0, 0, struct.pack("<II", 0, 0) if seq == ADMIT else b"")
 
     def close(self, goodbye=True):
         pass
