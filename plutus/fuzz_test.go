@@ -2,6 +2,7 @@ package plutus
 
 import (
 	"bytes"
+	"encoding/json"
 	"reflect"
 	"slices"
 	"testing"
@@ -104,4 +105,36 @@ func FuzzObserve(f *testing.F) {
 			t.Fatalf("%d events of one lot", len(events))
 		}
 	})
+}
+
+// FuzzJSON: terms and lots that are read from JSON are written as JSON that reads the same.
+func FuzzJSON(f *testing.F) {
+	w := newWorld(f, silentBlueprint)
+	for _, v := range []any{w.terms, w.contested, Lot{Provider: w.addresses[0], PriceUNTX: 5, Root: [32]byte{1}}} {
+		b, err := json.Marshal(v)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		same[Terms](t, b)
+		same[Lot](t, b)
+		same[Keys](t, b)
+	})
+}
+
+func same[T any](t *testing.T, b []byte) {
+	t.Helper()
+	var v, again T
+	if json.Unmarshal(b, &v) != nil {
+		return
+	}
+	out, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(out, &again); err != nil || !reflect.DeepEqual(v, again) {
+		t.Fatalf("%s becomes %s: %v", b, out, err)
+	}
 }

@@ -2,9 +2,15 @@ package node
 
 import (
 	"bytes"
+	"encoding/hex"
+	"errors"
 	"math"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/blinklabs-io/gouroboros/ledger"
 	pcommon "github.com/blinklabs-io/gouroboros/protocol/common"
 
 	"github.com/tallycompute/tally/chain"
@@ -33,6 +39,39 @@ func FuzzPoint(f *testing.F) {
 		}
 		if q := toPoint(p); q.Slot != slot || !bytes.Equal(q.Hash, hash) {
 			t.Errorf("%d %x is read as %v", slot, hash, p)
+		}
+	})
+}
+
+// FuzzDecodeBlock: a block that a node sends is an error of this package, or becomes one whose hash is its header's.
+func FuzzDecodeBlock(f *testing.F) {
+	files, err := filepath.Glob("../testdata/real/*_conway*.block.hex")
+	if err != nil || len(files) == 0 {
+		f.Fatal("no real blocks: ", err)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		b, err := hex.DecodeString(strings.TrimSpace(string(text)))
+		if err != nil {
+			f.Fatal(err)
+		}
+		if len(b) < 3_000 {
+			f.Add(uint(ledger.BlockTypeConway), b)
+		}
+	}
+	f.Fuzz(func(t *testing.T, era uint, b []byte) {
+		got, err := decodeBlock(era, b)
+		if err != nil {
+			if !errors.Is(err, ErrUnexpected) {
+				t.Fatal(err)
+			}
+			return
+		}
+		if raw, err := chain.DecodeRawBlock(b); err == nil && era > ledger.BlockTypeByronMain && (raw.Hash() != got.Hash || len(raw.Txs) != len(got.Txs)) {
+			t.Fatalf("%s with %d transactions, or %s with %d", got.Hash, len(got.Txs), raw.Hash(), len(raw.Txs))
 		}
 	})
 }

@@ -146,25 +146,34 @@ func Load(path string, pass Passphrase) (Secret, error) {
 	if err != nil {
 		return Secret{}, fmt.Errorf("load wallet: %w", err)
 	}
-	id, err := age.NewScryptIdentity(p)
+	s, err := unseal(io.LimitReader(f, maxFile), p)
 	if err != nil {
-		return Secret{}, fmt.Errorf("load wallet: %w: %w", err, ErrSecret)
+		return Secret{}, fmt.Errorf("load wallet %s: %w", path, err)
 	}
-	r, err := age.Decrypt(io.LimitReader(f, maxFile), id)
+	return s, nil
+}
+
+// unseal decrypts what Save wrote. ErrSecret: it is something else, or of another passphrase.
+func unseal(sealed io.Reader, passphrase string) (Secret, error) {
+	id, err := age.NewScryptIdentity(passphrase)
+	if err != nil {
+		return Secret{}, fmt.Errorf("%w: %w", err, ErrSecret)
+	}
+	r, err := age.Decrypt(sealed, id)
 	var other *age.NoIdentityMatchError
 	if errors.As(err, &other) {
-		return Secret{}, fmt.Errorf("load wallet %s: this is not its passphrase: %w", path, ErrSecret)
+		return Secret{}, fmt.Errorf("this is not its passphrase: %w", ErrSecret)
 	}
 	if err != nil {
-		return Secret{}, fmt.Errorf("load wallet %s: %w: %w", path, err, ErrSecret)
+		return Secret{}, fmt.Errorf("%w: %w", err, ErrSecret)
 	}
 	plain, err := io.ReadAll(r)
 	if err != nil {
-		return Secret{}, fmt.Errorf("load wallet %s: %w: %w", path, err, ErrSecret)
+		return Secret{}, fmt.Errorf("%w: %w", err, ErrSecret)
 	}
 	var s secretFile
 	if err := json.Unmarshal(plain, &s); err != nil || s.Version != 1 {
-		return Secret{}, fmt.Errorf("load wallet %s: version %d: %w", path, s.Version, ErrSecret)
+		return Secret{}, fmt.Errorf("version %d: %w", s.Version, ErrSecret)
 	}
 	return Secret(s.openSecret), nil
 }

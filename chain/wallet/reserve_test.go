@@ -12,7 +12,7 @@ import (
 	"github.com/tallycompute/tally/chain/chaintest"
 )
 
-func open(t *testing.T, path string) *Reservations {
+func open(t testing.TB, path string) *Reservations {
 	t.Helper()
 	r, err := OpenReservations(t.Context(), path)
 	if err != nil {

@@ -103,7 +103,7 @@ func measured(line string) string {
 	}
 	var parts []string
 	if step, ok := m["step"].(float64); ok {
-		parts = append(parts, "step "+strconv.FormatFloat(step, 'f', -1, 64))
+		parts = append(parts, "step "+clip(strconv.FormatFloat(step, 'f', -1, 64), 20))
 	}
 	for _, k := range measures(m) {
 		parts = append(parts, clip(oneLine(k), 20)+" "+strconv.FormatFloat(m[k].(float64), 'g', 4, 64))
