@@ -2,14 +2,15 @@
 
 Another rank's machine is a stranger's, so nothing here is a pickle. The bytes are
 a length, a JSON tree and the tensors' values; each node of the tree is [tag, ...].
+Without torch there are no tensors, and nothing else changes.
 """
 
+import array
 import json
 import struct
+import sys
 
-import torch
-
-from . import _core, _tensors
+from . import _core
 
 _HEAD = struct.Struct("<Q")
 
@@ -17,16 +18,22 @@ _HEAD = struct.Struct("<Q")
 def pack(obj):
     """An object as bytes; TypeError names the first thing in it that is not plain."""
     blobs = []
+    torch = sys.modules.get("torch")  # who has a tensor has imported it
 
     def tree(o):
         if o is None or isinstance(o, (bool, int, float, str)):
             if type(o) not in (type(None), bool, int, float, str):
                 raise TypeError("%s does not travel between ranks: only plain data and tensors do" % type(o).__name__)
             return ["p", o]
-        if isinstance(o, torch.Tensor):
+        if torch is not None and isinstance(o, torch.Tensor):
+            from . import _tensors
+
             t = _tensors.on_cpu(o)
             blobs.append(bytes(_tensors.memory(t)))
             return ["t", str(t.dtype).split(".")[1], list(t.shape)]
+        if isinstance(o, array.array):
+            blobs.append(o.tobytes())
+            return ["a", o.typecode, len(blobs[-1])]
         if isinstance(o, (bytes, bytearray)):
             blobs.append(bytes(o))
             return ["b", len(o)]
@@ -63,6 +70,10 @@ def unpack(data):
         if tag == "p":
             return node[1]
         if tag == "t":
+            import torch
+
+            from . import _tensors
+
             dtype = getattr(torch, str(node[1]), None)
             if not isinstance(dtype, torch.dtype):
                 raise ValueError("a tensor of type %r" % (node[1],))
@@ -74,6 +85,8 @@ def unpack(data):
                 count *= n
             values = blob(count * torch.empty((), dtype=dtype).element_size())
             return _tensors.from_bytes(values, dtype, shape)
+        if tag == "a":
+            return array.array(str(node[1]), bytes(blob(int(node[2]))))
         if tag == "b":
             return bytes(blob(int(node[1])))
         if tag == "d":
@@ -89,15 +102,23 @@ def unpack(data):
 def broadcast(obj, root=0):
     """The root's object on every rank."""
     session = _core.session()
-    data = bytearray(pack(obj)) if session.rank == root else None
     if session.size == 1:
+        if session.rank == root:
+            pack(obj)
         return obj
+    mine = session.rank == root
+    got = broadcast_bytes(pack(obj) if mine else None, root)
+    return obj if mine else got
+
+
+def broadcast_bytes(data, root):
+    """The object that the root has packed, on every rank."""
+    session = _core.session()
     length = bytearray(_HEAD.pack(len(data) if data is not None else 0))
     session.broadcast(length, root)
-    if data is None:
-        data = bytearray(_HEAD.unpack(length)[0])
+    data = bytearray(_HEAD.unpack(length)[0]) if data is None else bytearray(data)
     session.broadcast(data, root)
-    return obj if session.rank == root else unpack(data)
+    return unpack(data)
 
 
 def allgather(obj):

@@ -6,15 +6,15 @@ Objects travel as plain data and tensors only, never as code.
 
 import torch as _torch
 
-from . import _core, _objects, _optimizer, _tensors, _wire
-from ._core import CollectiveError, barrier, is_initialized, local_rank, local_size, rank, shutdown, size
+from . import _core, _objects, _optimizer, _tensors, _wire, elastic
+from ._core import CollectiveError, LostError, barrier, is_initialized, local_rank, local_size, rank, shutdown, size
 from ._tensors import parameter_hash
 
 __all__ = [
-    "Average", "CollectiveError", "Compression", "DistributedOptimizer", "Max", "Min", "Product", "Sum",
+    "Average", "CollectiveError", "Compression", "DistributedOptimizer", "LostError", "Max", "Min", "Product", "Sum",
     "allgather", "allgather_object", "allreduce", "allreduce_", "allreduce_async", "allreduce_async_", "alltoall",
     "barrier", "broadcast", "broadcast_", "broadcast_async", "broadcast_async_", "broadcast_object", "broadcast_optimizer_state",
-    "broadcast_parameters", "cross_rank", "cross_size", "grouped_allreduce", "grouped_allreduce_async", "init", "is_initialized",
+    "broadcast_parameters", "cross_rank", "cross_size", "elastic", "grouped_allreduce", "grouped_allreduce_async", "init", "is_initialized",
     "local_rank", "local_size", "parameter_hash", "poll", "rank", "reducescatter", "reducescatter_async", "shutdown", "size",
     "synchronize",
 ]
