@@ -28,7 +28,7 @@ func breaches() []breach {
 		{name: "a lovelace from nowhere", want: "ValueNotConservedUTxO", do: field(2, chaintest.RawFee-1)},
 		{name: "not valid yet", want: "OutsideValidityIntervalUTxO", do: func(a *arena, r *chaintest.Raw) { r.From = r.Until - 2 }},
 		{name: "another network", want: "WrongNetworkInTxBody", do: field(15, 1)},
-		{name: "other redeemers than signed", want: "ScriptIntegrityHashMismatch", do: field(11, make([]byte, 32))},
+		{name: "other redeemers than signed", want: "PPViewHashesDontMatch", do: field(11, make([]byte, 32))},
 		{name: "an output below the minimum", want: "BabbageOutputTooSmallUTxO", do: func(_ *arena, r *chaintest.Raw) {
 			r.Outputs = append(slices.Clone(r.Outputs), chain.Output{Address: r.Change, Value: chain.Coins(1)})
 		}},

@@ -10,17 +10,17 @@ import (
 // scriptFaults are what can be wrong with scripts, redeemers and their hashes.
 func scriptFaults() []mutation {
 	return []mutation{
-		{"another script data hash", "PPViewHashesDontMatch", "ScriptIntegrityHashMismatch", "Invalid script data hash", true, scripts(func(r *raw, _ *subject) bool {
+		{"another script data hash", "PPViewHashesDontMatch", "PPViewHashesDontMatch", "Invalid script data hash", true, scripts(func(r *raw, _ *subject) bool {
 			h := dec[[]byte](r.body[bodyScriptDataHash])
 			h[0] ^= 1
 			r.body[bodyScriptDataHash] = enc(h)
 			return true
 		})},
-		{"no script data hash", "PPViewHashesDontMatch", "ScriptIntegrityHashMismatch", "Invalid script data hash", true, scripts(func(r *raw, _ *subject) bool {
+		{"no script data hash", "PPViewHashesDontMatch", "PPViewHashesDontMatch", "Invalid script data hash", true, scripts(func(r *raw, _ *subject) bool {
 			delete(r.body, bodyScriptDataHash)
 			return true
 		})},
-		{"a script data hash without scripts", "PPViewHashesDontMatch", "ScriptIntegrityHashMismatch", "Invalid script data hash", true, padded(func(r *raw, s *subject) bool {
+		{"a script data hash without scripts", "PPViewHashesDontMatch", "PPViewHashesDontMatch", "Invalid script data hash", true, padded(func(r *raw, s *subject) bool {
 			r.body[bodyScriptDataHash] = enc(make([]byte, 32))
 			return !s.script
 		})},

@@ -68,7 +68,7 @@ func TestEnact(t *testing.T) {
 	again := dial(t, node.announcement)
 	changed(again)
 	wants(t, c, old, "FeeTooSmallUTxO")
-	wants(t, c, oldCosts, "ScriptIntegrityHashMismatch")
+	wants(t, c, oldCosts, "PPViewHashesDontMatch")
 	again.accepted(t, minted(again))
 
 	enact(t, c, node.announcement, epoch, "protocolMajor=11")

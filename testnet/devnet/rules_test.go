@@ -124,7 +124,7 @@ func TestRules(t *testing.T) {
 			d.signers = append(d.signers, bob)
 		})},
 		{"a script without its redeemer", "MissingRedeemers", edit(mint("t", 1), func(d *draft) { delete(d.witness, 5); delete(d.body, 11) })},
-		{"a wrong script data hash", "ScriptIntegrityHashMismatch", edit(mint("t", 1), func(d *draft) { d.body[2], d.keepHash = uint64(plainFee), true; d.body[11] = make([]byte, 32) })},
+		{"a wrong script data hash", "PPViewHashesDontMatch", edit(mint("t", 1), func(d *draft) { d.body[2], d.keepHash = uint64(plainFee), true; d.body[11] = make([]byte, 32) })},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			err := c.submit(x.d.bytes(t))

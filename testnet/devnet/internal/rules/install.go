@@ -64,7 +64,7 @@ func harden(stock validateFunc, p *pending, horizon func(uint64) uint64) validat
 			}
 		}
 		if err := stock(tx, slot, c.state, pp); err != nil {
-			return &Reject{named(err)}
+			return &Reject{c.named(err)}
 		}
 		p.remember(c)
 		return nil

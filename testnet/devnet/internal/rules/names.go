@@ -16,11 +16,15 @@ import (
 
 // named gives the stock rules' failures cardano-ledger's names (ConwayUtxoPredFailure, ConwayUtxowPredFailure, ConwayDelegPredFailure
 // and the rules above them), so that a submitter reads the same name here as from cardano-node.
-func named(err error) error {
+func (c *check) named(err error) error {
 	var names []string
 	seen := map[string]bool{}
 	for _, leaf := range failures(err) {
-		if n := name(leaf); n != "" && !seen[n] {
+		n := name(leaf)
+		if n == "ScriptIntegrityHashMismatch" {
+			n = c.renamed("PPViewHashesDontMatch", n)
+		}
+		if n != "" && !seen[n] {
 			seen[n] = true
 			names = append(names, n)
 		}
