@@ -137,6 +137,9 @@ func (h Health) compare(now Health) (told []notice) {
 	if now.Era != h.Era || now.Params.ProtocolMajor != h.Params.ProtocolMajor {
 		told = append(told, notice{slog.LevelWarn, "hard fork", []any{"era", now.Era, "protocol", now.Protocol(), "was", h.Protocol()}})
 	}
+	if was, is := h.slotLength(), now.slotLength(); is != was {
+		told = append(told, notice{slog.LevelWarn, "slots have another length", []any{"length", is, "was", was}})
+	}
 	if changed := changedParams(h.Params, now.Params); len(changed) > 0 {
 		told = append(told, notice{slog.LevelWarn, "protocol parameters changed, and the new ones are used", []any{"changed", strings.Join(changed, ", ")}})
 	}

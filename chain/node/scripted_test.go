@@ -28,7 +28,11 @@ type script struct {
 	start  time.Time
 	slot   time.Duration
 	params *conway.ConwayProtocolParameters
-	mute   bool // it takes connections and says nothing
+
+	forked    uint64 // a second era begins at this slot; 0: none
+	slotAfter time.Duration
+
+	mute bool // it takes connections and says nothing
 }
 
 // scripted is a node that speaks node-to-client and says what the test wants.
@@ -165,8 +169,14 @@ func (s *script) answer(query any) (any, error) {
 			if _, ok := q.Query.(*localstatequery.HardForkCurrentEraQuery); ok {
 				return s.era, nil
 			}
-			era := []any{[]any{0, 0, 0}, []any{1_000_000_000_000_000, 1_000_000, 10}, []any{100_000, s.slot.Milliseconds(), []any{0, 100, []int{0}}, 100}}
-			return []any{era}, nil
+			at := func(slot uint64) []any { return []any{slot * uint64(s.slot.Milliseconds()) * 1_000_000_000, slot, 0} }
+			params := func(slot time.Duration) []any {
+				return []any{100_000, slot.Milliseconds(), []any{0, 100, []int{0}}, 100}
+			}
+			if s.forked == 0 {
+				return []any{[]any{at(0), at(1_000_000), params(s.slot)}}, nil
+			}
+			return []any{[]any{at(0), at(s.forked), params(s.slot)}, []any{at(s.forked), nil, params(s.slotAfter)}}, nil
 		case *localstatequery.ShelleyQuery:
 			if _, ok := q.Query.(*localstatequery.ShelleyCurrentProtocolParamsQuery); ok {
 				if s.era != 6 {

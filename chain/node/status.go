@@ -26,10 +26,15 @@ func (s Status) Age(now time.Time) time.Duration {
 // as on mainnet, that happens by chance once in five million times.
 func (s Status) Quiet() time.Duration {
 	const slots = 300
+	return slots * s.slotLength()
+}
+
+// slotLength is that of the last era; 0 before the node has said it.
+func (s Status) slotLength() time.Duration {
 	if len(s.Clock.Eras) == 0 {
 		return 0
 	}
-	return slots * time.Duration(s.Clock.Eras[len(s.Clock.Eras)-1].SlotLength) * time.Millisecond
+	return time.Duration(s.Clock.Eras[len(s.Clock.Eras)-1].SlotLength) * time.Millisecond
 }
 
 // Protocol is the protocol version, as "major.minor".

@@ -107,6 +107,26 @@ func TestWatchParameters(t *testing.T) {
 	}
 }
 
+// TestWatchEras: another era has slots of another length, from its beginning on; times before it stay.
+func TestWatchEras(t *testing.T) {
+	s := newScripted(t)
+	w := watch(t, s)
+	w.until(node.Ready)
+	before, err := w.Node.Clock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.says(func(s *script) { s.forked, s.slotAfter = 900, 2*time.Second })
+	w.until(node.Ready, "slots have another length", "length=2s", "was=1s")
+	c, err := w.Node.Clock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := c.SlotToTime(900); at != before.SlotToTime(900) || c.SlotToTime(901) != at+2000 {
+		t.Errorf("slots 900 and 901 at %d and %d, before at %d", at, c.SlotToTime(901), before.SlotToTime(900))
+	}
+}
+
 func TestWatchRestart(t *testing.T) {
 	s := newScripted(t)
 	w := watch(t, s)
