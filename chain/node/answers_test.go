@@ -147,9 +147,14 @@ func conwayParams() []any {
 		return v
 	}
 	return []any{
-		44, 155381, 90112, 16384, 1100, 2_000_000, 500_000_000, 18, 500, ratio(3, 10), ratio(3, 1000), ratio(1, 5), []any{10, 0},
-		170_000_000, 4310, map[int][]int{2: {1, 2, 3}}, []any{ratio(577, 10000), ratio(721, 10_000_000)},
-		[]any{16_500_000, 10_000_000_000}, []any{72_000_000, 20_000_000_000}, 5000, 150, 3,
+		44, 155381, 90112, 16384, 1100, 2_000_000, 500_000_000, 18, 500, ratio(3, 10), ratio(3, 1000), ratio(1, 5),
+		[]any{10, 0},
+		170_000_000, 4310,
+		map[int][]int{2: {1, 2, 3}},
+		[]any{ratio(577, 10000), ratio(721, 10_000_000)},
+		[]any{16_500_000, 10_000_000_000},
+		[]any{72_000_000, 20_000_000_000},
+		5000, 150, 3,
 		votes(5), votes(10), 7, 146, 6, 100_000_000_000, 500_000_000, 20, ratio(15, 1),
 	}
 }
@@ -227,8 +232,14 @@ func TestQueries(t *testing.T) {
 func FuzzAnswers(f *testing.F) {
 	whose, a := fuzzAddress()
 	for _, v := range []any{
-		mainnetEras(nil), mainnetEras([]any{picos(102_384_000), 17_020_800, 237, 0}, 0), []any{2017, 266, picos(78_291)}, []any{1, 12}, []any{77, make([]byte, 32)},
-		[]any{conwayParams()}, []any{map[[2]int]any{}}, []any{map[string]any{}}, []any{a},
+		mainnetEras(nil), mainnetEras([]any{picos(102_384_000), 17_020_800, 237, 0}, 0),
+		[]any{2017, 266, picos(78_291)},
+		[]any{1, 12},
+		[]any{77, make([]byte, 32)},
+		[]any{conwayParams()},
+		[]any{map[[2]int]any{}},
+		[]any{map[string]any{}},
+		[]any{a},
 		[]any{[]any{7, "Dijkstra"}, []any{6, "Conway"}},
 	} {
 		f.Add(encoded(f, v))
