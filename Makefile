@@ -45,8 +45,8 @@ crash: setup build ## SIGKILL requester and provider in each phase, restart, pri
 	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 60m -tags crash -v -run Crash ./testnet
 
 .PHONY: disputes
-disputes: setup build ## wrong results, false disputes, dishonest and silent attesters, with tally commands on a devnet
-	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 20m -tags disputes -v -run '^TestDisputes' ./cmd/tally
+disputes: setup build ## wrong results, false disputes, dishonest and silent attesters, two versions of the contracts, on a devnet
+	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 20m -tags disputes -v -run '^TestDisputes|^TestVersions' ./cmd/tally
 
 .PHONY: rollback
 rollback: setup-tests build ## rollbacks at every block to every depth, kills at every byte, full disks; two real producers and a cut network
@@ -66,8 +66,8 @@ soak: prerequisites ## 2,000 jobs' transactions through one wallet, 30 in flight
 	$(GO) test -count=1 -timeout 60m -tags soak -v -run '^TestSoak' ./cmd/tally
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME (default 20s each)
-	@testnet/fuzz.sh $${FUZZTIME:-20s}
+fuzz: ## every fuzz target for FUZZTIME (default 10s each, about 15 minutes in all)
+	@testnet/fuzz.sh $${FUZZTIME:-10s}
 
 .PHONY: kernels-arm64
 kernels-arm64: prerequisites ## the collective's arithmetic as arm64, under emulation (Debian's qemu-user-static)
@@ -76,6 +76,10 @@ kernels-arm64: prerequisites ## the collective's arithmetic as arm64, under emul
 .PHONY: contracts
 contracts: ## rebuild the contracts with Aiken and fail on a difference from the committed blueprint
 	@plutus/build.sh --check
+
+.PHONY: deployments
+deployments: prerequisites ## pin the contracts of this source in deployments/*.json, above versions that were published
+	$(GO) test -count=1 ./deployments -run TestPinned -args -write
 
 .PHONY: attacks
 attacks: build ## every attack on the contracts, on a hardened node; writes docs/reference/attacks.md

@@ -22,7 +22,7 @@ func row(pkg string) int {
 		return 0
 	case "market", "plutus":
 		return 1
-	case "escrow", "market/p2p", "market/dht":
+	case "deployments", "escrow", "market/p2p", "market/dht":
 		return 2
 	case "market/agree":
 		return 3

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/escrow"
@@ -23,21 +24,29 @@ const maxNetworkBytes = 64 << 10
 // Network is what everybody on one Cardano network must agree on to trade, and one participant's own node and pace.
 // It holds no secret. Durations are milliseconds.
 type Network struct {
-	Name          string        `json:"name"` // devnet | preview | preprod | mainnet
-	Magic         uint32        `json:"magic"`
-	ID            uint8         `json:"id"`        // in addresses: 1 on mainnet, else 0
-	Socket        string        `json:"socket"`    // node-to-client socket of this participant's node
-	Contracts     plutus.Params `json:"contracts"` // with the NTX asset
-	Bootstrap     []string      `json:"bootstrap"` // multiaddrs with /p2p/ of DHT peers to start from
-	MarginMS      int64         `json:"margin_ms"` // what a transaction may take to get into the chain to stay
-	LockMS        int64         `json:"lock_ms"`   // from building an opening to its upper bound
-	PollMS        int64         `json:"poll_ms"`   // between two looks at a provider's progress
-	Confirmations uint64        `json:"confirmations"`
-	Policy        escrow.Policy `json:"policy"`
+	Name      string        `json:"name"` // devnet | preview | preprod | mainnet
+	Magic     uint32        `json:"magic"`
+	ID        uint8         `json:"id"`        // in addresses: 1 on mainnet, else 0
+	Socket    string        `json:"socket"`    // node-to-client socket of this participant's node
+	Contracts plutus.Params `json:"contracts"` // with the NTX asset
+	// Older are the parameters of versions that jobs were opened with and that new ones no longer use.
+	Older         []plutus.Params `json:"older,omitempty"`
+	Bootstrap     []string        `json:"bootstrap"` // multiaddrs with /p2p/ of DHT peers to start from
+	MarginMS      int64           `json:"margin_ms"` // what a transaction may take to get into the chain to stay
+	LockMS        int64           `json:"lock_ms"`   // from building an opening to its upper bound
+	PollMS        int64           `json:"poll_ms"`   // between two looks at a provider's progress
+	Confirmations uint64          `json:"confirmations"`
+	Policy        escrow.Policy   `json:"policy"`
 }
 
 // Chain is the Cardano network.
 func (n Network) Chain() chain.Network { return chain.Network{Magic: n.Magic, ID: n.ID} }
+
+// Versions are the parameters of all contracts that are followed, those of new jobs first.
+func (n Network) Versions() []plutus.Params { return append([]plutus.Params{n.Contracts}, n.Older...) }
+
+// maxOlder bounds how many versions are followed at once.
+const maxOlder = 4
 
 // Validate refuses what no participant could work with. A socket may be missing: it is the participant's own.
 func (n Network) Validate() error {
@@ -51,8 +60,16 @@ func (n Network) Validate() error {
 	case n.Confirmations == 0:
 		return fmt.Errorf("confirmations must be at least 1: %w", ErrNetwork)
 	}
-	if err := n.Contracts.Validate(); err != nil {
-		return fmt.Errorf("contracts: %w: %w", ErrNetwork, err)
+	if len(n.Older) > maxOlder {
+		return fmt.Errorf("%d older contracts, at most %d: %w", len(n.Older), maxOlder, ErrNetwork)
+	}
+	for i, p := range n.Versions() {
+		if err := p.Validate(); err != nil {
+			return fmt.Errorf("contracts: %w: %w", ErrNetwork, err)
+		}
+		if slices.Contains(n.Older[min(i, len(n.Older)):], p) {
+			return fmt.Errorf("contracts with the same parameters twice: %w", ErrNetwork)
+		}
 	}
 	return nil
 }

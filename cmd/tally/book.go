@@ -17,6 +17,8 @@ type book struct {
 	ix        *index.Index
 	contracts *plutus.Contracts
 	key       chain.KeyHash
+	events    string                                                 // the handler that reads lots out of blocks
+	older     []*book                                                // of contracts that only jobs under way still use
 	pending   func(ctx context.Context, tx chain.TxID) (bool, error) // whether a transaction is one of ours under way
 	mine      func(ctx context.Context, l escrow.Lot) (bool, error)
 
@@ -25,10 +27,17 @@ type book struct {
 	lots map[escrow.Key]escrow.Lot
 }
 
-func newBook(ix *index.Index, c *plutus.Contracts, key chain.KeyHash) *book {
-	b := &book{ix: ix, contracts: c, key: key, lots: map[escrow.Key]escrow.Lot{}}
+// newBook is the book of contracts, above those of older ones.
+func newBook(ix *index.Index, c *plutus.Contracts, key chain.KeyHash, older ...*plutus.Contracts) *book {
+	b := &book{ix: ix, contracts: c, key: key, events: lotEvents + c.Policy.String(), lots: map[escrow.Key]escrow.Lot{}}
 	b.mine = func(_ context.Context, l escrow.Lot) (bool, error) { return l.Mine(key), nil }
-	ix.Register(lotEvents, index.HandlerFunc(func(blk index.Block) ([]index.Event, error) {
+	for _, c := range older {
+		o := newBook(ix, c, key)
+		o.mine = func(ctx context.Context, l escrow.Lot) (bool, error) { return b.mine(ctx, l) }
+		o.pending = func(ctx context.Context, tx chain.TxID) (bool, error) { return b.pending(ctx, tx) }
+		b.older = append(b.older, o)
+	}
+	ix.Register(b.events, index.HandlerFunc(func(blk index.Block) ([]index.Event, error) {
 		found, err := escrow.Scan(c, blk.Block, blk.Spent)
 		if err != nil {
 			return nil, err
@@ -46,8 +55,9 @@ func newBook(ix *index.Index, c *plutus.Contracts, key chain.KeyHash) *book {
 	return b
 }
 
-// lotEvents is the handler that reads lots out of blocks; the number is its version.
-const lotEvents = "escrow/1"
+// lotEvents begins the names of the handlers that read lots out of blocks, one for each policy; the number is their
+// version.
+const lotEvents = "escrow/1/"
 
 // fold brings the lots up to the index's tip; after a rollback it starts over.
 func (b *book) fold(ctx context.Context) error {
@@ -73,7 +83,7 @@ func (b *book) fold(ctx context.Context) error {
 }
 
 func (b *book) step(s index.StoredEvent) error {
-	if s.Handler != lotEvents {
+	if s.Handler != b.events {
 		return nil
 	}
 	key, err := escrow.ParseKey(s.Key)
@@ -101,8 +111,19 @@ func (b *book) Tip() chain.Slot { return b.ix.Tip().Slot }
 // Changed implements escrow.Book.
 func (b *book) Changed() <-chan struct{} { return b.ix.Changed() }
 
-// Lot implements provider.Book.
+// Lot implements provider.Book. A job is of one version of the contracts, so its name tells which.
 func (b *book) Lot(ctx context.Context, k escrow.Key) (escrow.Lot, error) {
+	l, err := b.lot(ctx, k)
+	for _, o := range b.older {
+		if err != nil || l.Status != escrow.Absent {
+			break
+		}
+		l, err = o.lot(ctx, k)
+	}
+	return l, err
+}
+
+func (b *book) lot(ctx context.Context, k escrow.Key) (escrow.Lot, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.fold(ctx); err != nil {
@@ -113,6 +134,9 @@ func (b *book) Lot(ctx context.Context, k escrow.Key) (escrow.Lot, error) {
 	}
 	return escrow.Lot{Key: k}, nil
 }
+
+// versions are the books of all contracts, those of new jobs first.
+func (b *book) versions() []*book { return append([]*book{b}, b.older...) }
 
 // all are the lots that keep says to keep.
 func (b *book) all(ctx context.Context, keep func(escrow.Lot) (bool, error)) ([]escrow.Lot, error) {
@@ -134,14 +158,21 @@ func (b *book) all(ctx context.Context, keep func(escrow.Lot) (bool, error)) ([]
 	return own, nil
 }
 
-// Lots implements escrow.Book: the lots that are this party's own.
+// Lots implements escrow.Book: the lots of these contracts that are this party's own.
 func (b *book) Lots(ctx context.Context) ([]escrow.Lot, error) {
 	return b.all(ctx, func(l escrow.Lot) (bool, error) { return b.mine(ctx, l) })
 }
 
-// JobLots are all lots of a job.
-func (b *book) JobLots(ctx context.Context, id plutus.JobID) ([]escrow.Lot, error) {
-	return b.all(ctx, func(l escrow.Lot) (bool, error) { return l.Key.Job == id, nil })
+// JobLots are all lots of a job, of any version.
+func (b *book) JobLots(ctx context.Context, id plutus.JobID) (all []escrow.Lot, err error) {
+	for _, v := range b.versions() {
+		lots, err := v.all(ctx, func(l escrow.Lot) (bool, error) { return l.Key.Job == id, nil })
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, lots...)
+	}
+	return all, nil
 }
 
 // Held implements escrow.Book.

@@ -18,6 +18,7 @@ import (
 	"github.com/tallycompute/tally/market/agree"
 	"github.com/tallycompute/tally/market/attester"
 	"github.com/tallycompute/tally/market/p2p"
+	"github.com/tallycompute/tally/plutus"
 )
 
 func attestCommand(a *app) *cobra.Command {
@@ -59,8 +60,12 @@ func (p *party) attest(ctx context.Context, engine *container.Runtime) (err erro
 	if err := writeSDK(sdk); err != nil {
 		return err
 	}
+	var versions []*plutus.Contracts
+	for _, b := range p.book.versions() {
+		versions = append(versions, b.contracts)
+	}
 	d, err := attester.New(ctx, attester.Deps{
-		Dir: p.app.path("cases"), DB: db, Peer: p.key, Contracts: p.contracts, Ledger: p.ledger(), Book: p.book,
+		Dir: p.app.path("cases"), DB: db, Peer: p.key, Contracts: versions, Ledger: p.ledger(), Book: p.book,
 		Peers: agree.Client{Host: p.host}, Files: p.files, Engine: engine, SDK: sdk, Log: p.app.logger,
 	})
 	if err != nil {
@@ -107,25 +112,23 @@ func (a *app) attestLog(ctx context.Context) (err error) {
 	})
 }
 
-// panel asks attesters about this party's disputed lots; facts are what the escrow's actor is to know, with their verdicts.
-func (p *party) panel(
-	evidence func(context.Context, escrow.Key) (market.VerdictRequest, []market.Attester, error),
-	own func(context.Context, escrow.Key) (escrow.Facts, error),
-) (panel *attester.Panel, facts func(context.Context, escrow.Key) (escrow.Facts, error)) {
-	panel = &attester.Panel{
-		Contracts: p.contracts, Lots: p.book, Attesters: agree.Client{Host: p.host}, Evidence: evidence,
-		Every: 2 * time.Duration(p.net.PollMS) * time.Millisecond, CallTime: 15 * time.Second, Log: p.app.logger,
-	}
-	return panel, panel.Facts(p.book.Lot, own)
-}
-
-// settling runs the panel and the actor of one party until ctx ends.
+// settling does what is due on chain for one party until ctx ends, with the verdicts of attesters whom it asks; each
+// version of the contracts by itself.
 func (p *party) settling(ctx context.Context, role escrow.Role, evidence func(context.Context, escrow.Key) (market.VerdictRequest, []market.Attester, error),
 	own func(context.Context, escrow.Key) (escrow.Facts, error),
 ) error {
-	panel, facts := p.panel(evidence, own)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return panel.Run(ctx) })
-	g.Go(func() error { return p.actor(role, facts).Run(ctx) })
+	for _, b := range p.book.versions() {
+		panel := &attester.Panel{
+			Contracts: b.contracts, Lots: b, Attesters: agree.Client{Host: p.host}, Evidence: evidence,
+			Every: 2 * time.Duration(p.net.PollMS) * time.Millisecond, CallTime: 15 * time.Second, Log: p.app.logger,
+		}
+		actor := &escrow.Actor{
+			Role: role, Contracts: b.contracts, Ledger: p.ledger(), Purse: p.purse, Book: b, Policy: p.net.Policy,
+			Validity: 2 * time.Duration(p.net.LockMS) * time.Millisecond, Facts: panel.Facts(b.Lot, own), Log: p.app.logger,
+		}
+		g.Go(func() error { return panel.Run(ctx) })
+		g.Go(func() error { return actor.Run(ctx) })
+	}
 	return g.Wait()
 }

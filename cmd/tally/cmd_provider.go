@@ -291,14 +291,6 @@ func (p *party) sell(ctx context.Context, cfg provider.Config, engine *container
 	return err
 }
 
-// actor does what is due on chain for this party.
-func (p *party) actor(role escrow.Role, facts func(context.Context, escrow.Key) (escrow.Facts, error)) *escrow.Actor {
-	return &escrow.Actor{
-		Role: role, Contracts: p.contracts, Ledger: p.ledger(), Purse: p.purse, Book: p.book, Policy: p.net.Policy,
-		Validity: 2 * time.Duration(p.net.LockMS) * time.Millisecond, Facts: facts, Log: p.app.logger,
-	}
-}
-
 // publisher puts offers into the DHT, and says so on stdout the first time.
 type publisher struct {
 	p    *party

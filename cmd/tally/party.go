@@ -109,6 +109,9 @@ func (p *party) open(ctx context.Context, with access) (err error) {
 	if p.contracts, err = plutus.New(p.net.Chain(), p.net.Contracts); err != nil {
 		return fail(exitConfig, err, "the contract parameters in network.json cannot be used")
 	}
+	if _, _, err := pinned(p.net, p.contracts); err != nil {
+		return err
+	}
 	if p.wallet, err = a.openWallet(p.net); err != nil {
 		return err
 	}
@@ -149,14 +152,20 @@ func (a *app) indexAt() string { return setting("INDEX", a.path("index.db")) }
 
 // openIndex opens a participant's index, with all that is read out of blocks.
 func (a *app) openIndex(ctx context.Context, n testnet.Network, c *plutus.Contracts, key chain.KeyHash) (*index.Index, *book, error) {
-	ix, err := index.Open(ctx, a.indexAt(), index.Config{
-		Network: n.Chain(), Log: a.logger,
-		Watch: []index.Credential{index.Key(key), index.Script(c.Stub), index.Script(c.Policy)},
-	})
+	watch := []index.Credential{index.Key(key), index.Script(c.Stub), index.Script(c.Policy)}
+	var older []*plutus.Contracts
+	for _, params := range n.Older {
+		o, err := plutus.New(n.Chain(), params)
+		if err != nil {
+			return nil, nil, fail(exitConfig, err, "the older contract parameters in network.json cannot be used")
+		}
+		older, watch = append(older, o), append(watch, index.Script(o.Stub), index.Script(o.Policy))
+	}
+	ix, err := index.Open(ctx, a.indexAt(), index.Config{Network: n.Chain(), Log: a.logger, Watch: watch})
 	if err != nil {
 		return nil, nil, err
 	}
-	b := newBook(ix, c, key)
+	b := newBook(ix, c, key, older...)
 	ix.Register("fees/1", feeHandler(key))
 	return ix, b, nil
 }

@@ -119,7 +119,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.d, err = New(t.Context(), Deps{
-		Dir: filepath.Join(w.dir, "cases"), DB: w.db, Peer: w.att.key, Contracts: c, Ledger: w, Book: w, Peers: w, Files: w, Engine: engine.Runtime(),
+		Dir: filepath.Join(w.dir, "cases"), DB: w.db, Peer: w.att.key, Contracts: []*plutus.Contracts{c}, Ledger: w, Book: w, Peers: w, Files: w, Engine: engine.Runtime(),
 		SDK: sdk, Log: slog.New(slog.DiscardHandler), Pause: time.Millisecond,
 	})
 	if err != nil {

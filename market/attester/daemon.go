@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,8 +25,8 @@ import (
 type Deps struct {
 	Dir       string // of what is run again, private
 	DB        *sql.DB
-	Peer      crypto.PrivKey // signs verdicts too
-	Contracts *plutus.Contracts
+	Peer      crypto.PrivKey      // signs verdicts too
+	Contracts []*plutus.Contracts // every version: jobs name theirs
 	Ledger    Ledger
 	Book      Book
 	Peers     Peers
@@ -122,7 +123,7 @@ func (d *Daemon) work(ctx context.Context) {
 // Opinion answers a party of a disputed lot: with a signature, or with how far this attester is; or refuses with a
 // market.Refusal. The first question about a lot begins the work.
 func (d *Daemon) Opinion(ctx context.Context, from peer.ID, r market.VerdictRequest) (market.Opinion, error) {
-	t, k, err := d.mine(from, r)
+	c, t, k, err := d.mine(from, r)
 	if err != nil {
 		return market.Opinion{}, err
 	}
@@ -148,7 +149,7 @@ func (d *Daemon) Opinion(ctx context.Context, from peer.ID, r market.VerdictRequ
 		return market.Opinion{}, err
 	}
 	if ok {
-		return d.sign(l, v), nil
+		return d.sign(c, l, v), nil
 	}
 	if now >= l.Deadline {
 		return market.Opinion{}, refuse(market.RefusedStale, "the verdict window is over")
@@ -156,36 +157,39 @@ func (d *Daemon) Opinion(ctx context.Context, from peer.ID, r market.VerdictRequ
 	return d.ask(&inquiry{lot: l, terms: t, of: r.Provider, result: r.Result, until: now + (l.Deadline-now)/market.VerdictRuns})
 }
 
-// mine refuses what is not this attester's to answer.
-func (d *Daemon) mine(from peer.ID, r market.VerdictRequest) (t market.Terms, k escrow.Key, err error) {
+// mine refuses what is not this attester's to answer, and finds the contracts that the job is of.
+func (d *Daemon) mine(from peer.ID, r market.VerdictRequest) (c *plutus.Contracts, t market.Terms, k escrow.Key, err error) {
 	if t, err = market.DecodeTerms(r.Terms); err != nil {
-		return t, k, refuse(market.RefusedTerms, "%v", err)
+		return c, t, k, refuse(market.RefusedTerms, "%v", err)
 	}
 	packed, err := escrow.PackTerms(t)
 	if err != nil {
-		return t, k, refuse(market.RefusedTerms, "%v", err)
+		return c, t, k, refuse(market.RefusedTerms, "%v", err)
 	}
 	id, err := packed.JobID()
 	if err != nil {
-		return t, k, err
+		return c, t, k, err
 	}
+	i := slices.IndexFunc(d.Contracts, func(c *plutus.Contracts) bool {
+		return t.Magic == c.Network.Magic && t.Policy == c.Policy && t.Spend == c.Stub
+	})
 	lot, ok := t.LotOf(r.Provider)
 	switch {
-	case t.Magic != d.Contracts.Network.Magic || t.Policy != d.Contracts.Policy || t.Spend != d.Contracts.Stub:
-		return t, k, refuse(market.RefusedContracts, "this attester is on network %d with contracts %s", d.Contracts.Network.Magic, d.Contracts.Policy)
+	case i < 0:
+		return c, t, k, refuse(market.RefusedContracts, "this attester does not know network %d with contracts %s", t.Magic, t.Policy)
 	case market.JobID(id) != r.Job || !ok:
-		return t, k, refuse(market.RefusedUnknown, "no such lot in these terms")
+		return c, t, k, refuse(market.RefusedUnknown, "no such lot in these terms")
 	case from != t.Requester && from != r.Provider:
-		return t, k, refuse(market.RefusedUnknown, "the lot is between others")
+		return c, t, k, refuse(market.RefusedUnknown, "the lot is between others")
 	case t.Disputes == nil:
-		return t, k, refuse(market.RefusedTerms, "the terms provide for no disputes")
+		return c, t, k, refuse(market.RefusedTerms, "the terms provide for no disputes")
 	}
 	if _, named := t.Disputes.Attester(d.id); !named {
-		return t, k, refuse(market.RefusedTerms, "the terms name other attesters")
+		return c, t, k, refuse(market.RefusedTerms, "the terms name other attesters")
 	}
 	k = escrow.Key{Job: id}
 	k.Provider, _ = lot.Payment.Key()
-	return t, k, nil
+	return d.Contracts[i], t, k, nil
 }
 
 // ask puts an inquiry into the queue, unless it is there, and says how far it is.
@@ -210,8 +214,8 @@ func (d *Daemon) ask(q *inquiry) (market.Opinion, error) {
 }
 
 // sign puts this attester's name to a verdict, on the output that holds the lot now.
-func (d *Daemon) sign(l escrow.Lot, v Verdict) market.Opinion {
-	a := d.Contracts.Attest(d.key, l.OnChain(), v.AwardUNTX, v.SlashUNTX)
+func (d *Daemon) sign(c *plutus.Contracts, l escrow.Lot, v Verdict) market.Opinion {
+	a := c.Attest(d.key, l.OnChain(), v.AwardUNTX, v.SlashUNTX)
 	return market.Opinion{Lot: l.Ref, AwardUNTX: v.AwardUNTX, SlashUNTX: v.SlashUNTX, Signature: a.Signature[:], Sentence: v.Sentence}
 }
 
