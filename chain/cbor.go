@@ -126,9 +126,9 @@ func appendAssets[Q uint64 | int64](b []byte, m map[AssetID]Q, quantity func([]b
 type reader struct {
 	b     []byte
 	off   int
-	lax   bool // heads need not be in their shortest form
-	free  bool // sets need no tag, nothing an order, and outputs may have their older forms
-	what  string
+	lax   bool     // heads need not be in their shortest form
+	free  bool     // sets need no tag, nothing an order, and outputs may have their older forms
+	what  string   // the output that is read, in words
 	notes []string // what free reading found and has no place for
 	err   error
 }

@@ -23,6 +23,8 @@ type jury struct {
 	shapes   map[string]*shapeCount
 	order    []string
 	noticed  map[string]*mutationCount
+
+	blocks, reread int // read from the chain, and the transactions in them
 }
 
 type shapeCount struct{ transactions, mutants, scripts, bytes int }

@@ -78,6 +78,7 @@ func (w *world) play(ctx context.Context) error {
 		play func(context.Context) error
 	}{
 		{"funds", w.fund},
+		{"transactions of others", w.foreign},
 		{"published scripts", w.publish},
 		{"payments", w.payments},
 		{"script outputs", w.unlock},
@@ -85,6 +86,7 @@ func (w *world) play(ctx context.Context) error {
 		{"disputes", w.contest},
 		{"lots", w.lots},
 		{"everything in blocks", w.settled},
+		{"the chain once more", w.reread},
 	} {
 		fmt.Fprintf(os.Stderr, "oracles: %s\n", s.name)
 		if err := s.play(ctx); err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -51,6 +52,8 @@ func (j *jury) report(out io.Writer, took time.Duration) {
 			fmt.Fprintf(out, "… and %d more of %s\n", n-shown, of)
 		}
 	}
+	fmt.Fprintf(out, "made by %s, reviewed, signed in their own encodings and taken by the node: %d transactions\n", strings.Join(makers, " and "), len(makers))
+	fmt.Fprintf(out, "read from the chain and written the same: %d blocks, %d transactions\n", j.blocks, j.reread)
 	fmt.Fprintf(out, "%d transactions, %d mutants, %s\n", sum.transactions, sum.mutants, took.Round(time.Second))
 	fmt.Fprintf(out, "%d passed, %d failed\n", j.passed, len(j.failures))
 }

@@ -15,7 +15,10 @@ import (
 var errRefused = errors.New("the node refuses it")
 
 // submitter hands bytes to a node as they are: Tally's own client would look at them first.
-type submitter struct{ conn *ouroboros.Connection }
+type submitter struct {
+	conn   *ouroboros.Connection
+	socket string
+}
 
 func dial(p *testnet.NodeProcess) (*submitter, error) {
 	conn, err := ouroboros.NewConnection(
@@ -26,7 +29,7 @@ func dial(p *testnet.NodeProcess) (*submitter, error) {
 	if err := conn.Dial("unix", p.Socket); err != nil {
 		return nil, fmt.Errorf("the node: %w", err)
 	}
-	return &submitter{conn}, nil
+	return &submitter{conn, p.Socket}, nil
 }
 
 // submit hands in a transaction.
