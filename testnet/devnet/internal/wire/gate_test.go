@@ -164,6 +164,7 @@ func FuzzGate(f *testing.F) {
 	f.Add(segment(6, submission(f, "good")))
 	f.Add(segment(6, submission(f, "bad")))
 	f.Add(segment(0, []byte{1, 2, 3}))
+	f.Add(segment(7, encoded(f, []any{3, []any{0, []any{0, []any{6, []any{6, [][]byte{{1}}}}}}})))
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		node, _ := through(t, sent)
 		if len(node) > len(sent) {
