@@ -76,6 +76,9 @@ func (b *balancer) settle() (*Tx, error) {
 		if err != nil {
 			return nil, err
 		}
+		if b.dropNeedless(body) {
+			continue
+		}
 		rounds++
 		settled, err := b.evaluate(tx)
 		if err != nil {

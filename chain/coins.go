@@ -12,8 +12,9 @@ import (
 // two algorithms are Largest-First and Random-Improve. Here the choice must be deterministic, since the same draft and
 // coins give the same bytes, and it must take as few outputs as it can: what a transaction under way spends is
 // reserved, and no other job can have it until then. So for each asset, and at last for ADA, the smallest output that
-// covers what is missing on its own is taken, or, while none does, the largest. Then no output is taken that the others
-// do without, and large ones stay whole for other jobs. Small ones are not spent by the way but joined on purpose, in a
+// covers what is missing on its own is taken, or, while none does, the largest. Then one is given back that the others do
+// without: with an output that brings other assets along, more change is needed, and that can take as much as it brings.
+// No output is taken that the others do without, and large ones stay whole for other jobs. Small ones are not spent by the way but joined on purpose, in a
 // transaction of their own, when fees are the only cost.
 
 // coinPool is what a transaction may still take from. The order of what it was made from does not matter.
@@ -92,11 +93,8 @@ func (b *balancer) coverAssets() error {
 			}
 		}
 	}
-	needless := func(u UTxO) bool {
-		return !slices.ContainsFunc(assets, func(id AssetID) bool { return in.Of(id)-u.Value.Of(id) < out.Of(id) })
-	}
 	b.paying = slices.DeleteFunc(b.paying, func(u UTxO) bool {
-		if !needless(u) {
+		if !needless(u, assets, in, out) {
 			return false
 		}
 		for id, q := range u.Value.Assets {
@@ -106,6 +104,44 @@ func (b *balancer) coverAssets() error {
 		return true
 	})
 	return nil
+}
+
+// needless says whether what goes out of assets is covered without a coin that comes in.
+func needless(u UTxO, assets []AssetID, in, out Value) bool {
+	return !slices.ContainsFunc(assets, func(id AssetID) bool { return in.Of(id)-u.Value.Of(id) < out.Of(id) })
+}
+
+// dropNeedless gives back a coin that the others do without, the largest first, and says whether there was one. body is what
+// they make together.
+func (b *balancer) dropNeedless(body *TxBody) bool {
+	if len(b.paying) < 2 {
+		return false
+	}
+	spare := body.Fee // a smaller transaction costs less, but not nothing
+	for _, o := range body.Outputs[len(b.outputs):] {
+		spare += o.Value.Coin
+	}
+	order := slices.SortedFunc(slices.Values(b.paying), func(x, y UTxO) int {
+		return cmp.Or(cmp.Compare(y.Value.Coin, x.Value.Coin), x.Ref.Compare(y.Ref))
+	})
+	in, out, err := b.totals()
+	if err != nil {
+		return false
+	}
+	assets := out.IDs()
+	all := b.paying
+	for _, u := range order {
+		if u.Value.Coin > spare || !needless(u, assets, in, out) {
+			continue
+		}
+		b.paying = slices.DeleteFunc(slices.Clone(all), func(x UTxO) bool { return x.Ref == u.Ref })
+		if _, _, err := b.assemble(); err == nil {
+			b.pool = append(b.pool, u)
+			return true
+		}
+	}
+	b.paying = all
+	return false
 }
 
 // leastInput is the fewest bytes that an input takes in a transaction: a pair of a hash and an index.
