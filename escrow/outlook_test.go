@@ -36,3 +36,13 @@ func TestOutlook(t *testing.T) {
 		}
 	}
 }
+
+func TestExposure(t *testing.T) {
+	lot := func(s Status) Lot {
+		return Lot{Status: s, PriceUNTX: 100, BondUNTX: 20, Terms: plutus.Terms{Disputes: plutus.Disputes{BondUNTX: 7}}}
+	}
+	got := ExposureOf(lot(Absent), lot(Open), lot(Committed), lot(Disputed), lot(Approved), lot(Refunded), lot(Judged))
+	if want := (Exposure{PricesUNTX: 300, OpenUNTX: 100, BondsUNTX: 60, DisputesUNTX: 7}); got != want {
+		t.Errorf("%+v, not %+v", got, want)
+	}
+}

@@ -92,8 +92,9 @@ func (d *Daemon) admissible(from peer.ID, req market.QuoteRequest) error {
 
 // fits refuses what does not fit beside the reservations that live, or a requester that only collects quotes.
 func (d *Daemon) fits(live []reservation, from peer.ID, req market.QuoteRequest) error {
-	free, held := d.cfg.Capacity, 0
+	free, held, unpaid := d.cfg.Capacity, 0, d.price(req)
 	for _, r := range live {
+		unpaid += r.price()
 		n := uint64(r.Shards)
 		free.Slots -= min(free.Slots, r.Shards)
 		free.MilliCPU -= min(free.MilliCPU, n*r.Resources.MilliCPU)
@@ -108,16 +109,32 @@ func (d *Daemon) fits(live []reservation, from peer.ID, req market.QuoteRequest)
 		return refuse(market.RefusedResources, "%d shards of that size do not fit on this machine", req.Shards)
 	case held >= d.cfg.MaxQuotes:
 		return refuse(market.RefusedBusy, "you hold %d quotes already: use or release them", held)
+	case d.cfg.MaxUnpaid > 0 && unpaid > d.cfg.MaxUnpaid:
+		return refuse(market.RefusedBusy, "%s NTX of unpaid work in all, this provider's limit is %s", market.FormatNTX(unpaid), market.FormatNTX(d.cfg.MaxUnpaid))
 	case free.Fits(req.Resources) < req.Shards:
 		return refuse(market.RefusedBusy, "%d shards would fit, but other jobs are running", req.Shards)
 	}
 	return nil
 }
 
+// price is what a request costs here.
+func (d *Daemon) price(req market.QuoteRequest) uint64 {
+	return d.cfg.RateUNTX * req.Timeouts.Run.Seconds() * uint64(req.Shards)
+}
+
+// price is what was quoted.
+func (r reservation) price() uint64 {
+	q, err := market.ReadQuote(r.Quote)
+	if err != nil {
+		return 0 // of another version: it holds capacity and no more
+	}
+	return q.PriceUNTX
+}
+
 // reserve picks the smallest coin that covers bond, lot and change, and keeps it for this reservation. The
 // reservation is stored before its coin is kept: a crash in between leaves one that expires, of which nobody heard.
 func (d *Daemon) reserve(ctx context.Context, req market.QuoteRequest, r reservation, now chain.Time, p chain.Params) ([]byte, error) {
-	price := d.cfg.RateUNTX * req.Timeouts.Run.Seconds() * uint64(req.Shards)
+	price := d.price(req)
 	bond := market.Bond(price, d.cfg.BondBps)
 	lot, err := d.Contracts.LotLovelace(p)
 	if err != nil {

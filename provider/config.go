@@ -27,6 +27,7 @@ type Config struct {
 	OfferLife   time.Duration // an offer is good for so long, and published anew at half of it
 	QuoteLife   time.Duration // a quote holds capacity and bond for so long
 	MaxLockTime time.Duration // the longest time after a quote that an opening may stay valid
+	MaxUnpaid   uint64        // µNTX, of all work that is quoted, under way or not paid yet; 0: no bound
 	MaxQuotes   int           // that one requester may hold at a time without an opening
 	Round       time.Duration // a broken collective meets again at full rounds of the clock: the same for all providers
 	Margin      time.Duration // what a block may take to be seen, and not to be undone any more

@@ -42,7 +42,7 @@ func (d *Daemon) trusted(req market.QuoteRequest) error {
 			return refuse(market.RefusedTerms, "attester %s is not on this provider's list", a.Peer)
 		}
 	}
-	price := d.cfg.RateUNTX * req.Timeouts.Run.Seconds() * uint64(req.Shards)
+	price := d.price(req)
 	switch {
 	case !slices.Contains(t.Payees, q.Payee):
 		return refuse(market.RefusedTerms, "%s is not on this provider's list of who may get the cost of a dispute", q.Payee)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/market/p2p"
 	"github.com/tallycompute/tally/market/requester"
@@ -152,7 +153,11 @@ func statusCommand(a *app) *cobra.Command {
 					if err != nil {
 						return err
 					}
-					return a.print(all, func(w io.Writer) { printJobs(w, all) })
+					e, err := b.exposure(ctx)
+					if err != nil {
+						return err
+					}
+					return a.print(all, func(w io.Writer) { printJobs(w, all, e) })
 				}
 				o, err := b.req.Status(ctx, args[0])
 				if err != nil {
@@ -168,6 +173,19 @@ func statusCommand(a *app) *cobra.Command {
 			})
 		},
 	}
+}
+
+// exposure is what is at stake in this requester's lots.
+func (b *buyer) exposure(ctx context.Context) (escrow.Exposure, error) {
+	var all []escrow.Lot
+	for _, v := range b.book.versions() {
+		lots, err := v.Lots(ctx)
+		if err != nil {
+			return escrow.Exposure{}, err
+		}
+		all = append(all, lots...)
+	}
+	return escrow.ExposureOf(all...), nil
 }
 
 func logsCommand(a *app) *cobra.Command {

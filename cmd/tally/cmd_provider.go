@@ -45,6 +45,8 @@ type shop struct {
 	Attesters  []peer.ID       `json:"attesters,omitempty"` // whose verdicts it accepts; none: it takes no jobs with disputes
 	Payees     []chain.Address `json:"payees,omitempty"`    // who may get the cost of a dispute
 	LeastShare float64         `json:"least_share_percent"` // of the price, its own if no verdict comes
+
+	MaxUnpaid string `json:"max_unpaid_ntx,omitempty"` // work that is quoted, under way or not paid yet; empty: no bound
 }
 
 func providerCommand(a *app) *cobra.Command {
@@ -71,6 +73,7 @@ func providerCommand(a *app) *cobra.Command {
 	f.StringSliceVar(&attesters, "attester", nil, "peers whose verdicts on disputes are accepted; none: no jobs with disputes are taken")
 	f.StringSliceVar(&payees, "payee", nil, "addresses that may get the cost of a dispute")
 	f.Float64Var(&s.LeastShare, "least-share-percent", 50, "of the price: what this provider gets at least if no verdict comes")
+	f.StringVar(&s.MaxUnpaid, "max-unpaid", "", "NTX: no more is quoted than leaves so much work unpaid at a time")
 	f.StringVar(&s.Runtime, "oci-runtime", "", "OCI runtime for containers, such as runsc")
 	listen := ""
 	run := &cobra.Command{
@@ -172,9 +175,16 @@ func (s shop) config() (provider.Config, error) {
 	if s.LeastShare < 0 || s.LeastShare > 100 {
 		return provider.Config{}, fmt.Errorf("--least-share-percent: %g, want 0 to 100", s.LeastShare)
 	}
+	var unpaid uint64
+	if s.MaxUnpaid != "" {
+		if unpaid, err = market.ParseNTX(s.MaxUnpaid); err != nil {
+			return provider.Config{}, fmt.Errorf("--max-unpaid: %w", err)
+		}
+	}
 	return provider.Config{
-		Trust:    provider.Trust{Attesters: s.Attesters, Payees: s.Payees, LeastBps: uint16(s.LeastShare * 100)},
-		RateUNTX: rate, Region: s.Region, OS: runtime.GOOS, Arch: runtime.GOARCH,
+		MaxUnpaid: unpaid,
+		Trust:     provider.Trust{Attesters: s.Attesters, Payees: s.Payees, LeastBps: uint16(s.LeastShare * 100)},
+		RateUNTX:  rate, Region: s.Region, OS: runtime.GOOS, Arch: runtime.GOARCH,
 		Capacity: market.Capacity{Slots: s.Slots, Resources: market.Resources{
 			MilliCPU: uint64(s.CPUs * 1000), MemoryMiB: uint64(s.MemoryGiB * 1024), DiskMiB: uint64(s.DiskGiB * 1024),
 		}},
@@ -334,6 +344,8 @@ type sold struct {
 	provider.Record
 	Lot        escrow.Status `json:"lot"`
 	EarnedUNTX uint64        `json:"earned_untx"` // beyond the bond
+	UnpaidUNTX uint64        `json:"unpaid_untx"` // its price, until the lot has ended
+	BondUNTX   uint64        `json:"bond_untx"`   // until then, at stake
 }
 
 func (a *app) providerStatus(ctx context.Context) (err error) {
@@ -354,16 +366,23 @@ func (a *app) providerStatus(ctx context.Context) (err error) {
 	if err != nil {
 		return fail(exitConfig, err, "check %s", a.path("provider.db"))
 	}
-	all := make([]sold, len(records))
+	all, lots := make([]sold, len(records)), make([]escrow.Lot, len(records))
 	for i, r := range records {
 		l, err := p.book.Lot(ctx, escrow.Key{Job: plutus.JobID(r.Job), Provider: p.wallet.PaymentKey()})
 		if err != nil {
 			return err
 		}
-		all[i] = sold{Record: r, Lot: l.Status}
+		e := escrow.ExposureOf(l)
+		all[i] = sold{Record: r, Lot: l.Status, UnpaidUNTX: e.PricesUNTX, BondUNTX: e.BondsUNTX}
+		lots[i] = l
 		if l.Status.Final() {
 			all[i].EarnedUNTX = l.ToProviderUNTX - min(l.ToProviderUNTX, l.BondUNTX)
 		}
 	}
-	return a.print(all, func(w io.Writer) { printSold(w, all) })
+	return a.print(all, func(w io.Writer) {
+		printSold(w, all)
+		e := escrow.ExposureOf(lots...)
+		fmt.Fprintf(w, "unpaid work %s NTX, of which %s are not committed; bonds at stake %s NTX\n",
+			market.FormatNTX(e.PricesUNTX), market.FormatNTX(e.OpenUNTX), market.FormatNTX(e.BondsUNTX))
+	})
 }

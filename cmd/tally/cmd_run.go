@@ -16,7 +16,7 @@ import (
 
 func runCommand(a *app) *cobra.Command {
 	var yes bool
-	var results, resume, listen string
+	var results, resume, listen, most string
 	c := &cobra.Command{
 		Use: "run FILE", Short: "Plan, lock, run, gather and pay a job", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -26,18 +26,26 @@ func runCommand(a *app) *cobra.Command {
 			if resume != "" {
 				return a.resume(cmd.Context(), resume, listen)
 			}
-			return a.run(cmd.Context(), args[0], results, listen, yes)
+			return a.run(cmd.Context(), args[0], results, listen, most, yes)
 		},
 	}
 	f := c.Flags()
 	f.BoolVarP(&yes, "yes", "y", false, "lock without asking")
 	f.StringVar(&results, "results", "", "directory for the gathered outputs (default results/NAME)")
+	f.StringVar(&most, "max-locked", setting("MAX_LOCKED", ""), "NTX: refuse a job that would lock more than this together with those under way")
 	f.StringVar(&resume, "resume", "", "go on with a job, wherever it was when its process ended")
 	f.StringVar(&listen, "listen", p2p.DefaultListen, "multiaddresses to listen on, separated by commas")
 	return c
 }
 
-func (a *app) run(ctx context.Context, file, results, listen string, yes bool) error {
+func (a *app) run(ctx context.Context, file, results, listen, most string, yes bool) error {
+	var locked uint64
+	if most != "" {
+		var err error
+		if locked, err = market.ParseNTX(most); err != nil {
+			return usage(fmt.Errorf("--max-locked: %w", err))
+		}
+	}
 	j, err := readJob(file)
 	if err != nil {
 		return err
@@ -57,7 +65,7 @@ func (a *app) run(ctx context.Context, file, results, listen string, yes bool) e
 		return err
 	}
 	return a.withBuyer(ctx, listen, func(ctx context.Context, b *buyer) (requester.Outcome, error) {
-		return b.req.Run(ctx, requester.JobSpec{Job: j, Dir: dir, Image: image, Out: results}, func(p market.Plan) error {
+		return b.req.Run(ctx, requester.JobSpec{Job: j, Dir: dir, Image: image, Out: results, MaxLocked: locked}, func(p market.Plan) error {
 			return a.confirm(p, yes)
 		})
 	})

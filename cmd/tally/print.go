@@ -125,7 +125,7 @@ func shardsOf(shards []uint32) string {
 	return "shards " + span(shards)
 }
 
-func printJobs(w io.Writer, all []requester.Outcome) {
+func printJobs(w io.Writer, all []requester.Outcome, e escrow.Exposure) {
 	if len(all) == 0 {
 		fmt.Fprintln(w, "no jobs yet: tally run job.yaml")
 		return
@@ -139,6 +139,8 @@ func printJobs(w io.Writer, all []requester.Outcome) {
 		rows = append(rows, []string{o.ID, o.Name, string(o.Phase), ended, market.FormatNTX(o.PriceUNTX)})
 	}
 	columns(w, rows...)
+	fmt.Fprintf(w, "locked %s NTX, of which %s for work that is not committed; in disputes %s NTX more\n",
+		market.FormatNTX(e.PricesUNTX), market.FormatNTX(e.OpenUNTX), market.FormatNTX(e.DisputesUNTX))
 }
 
 // printOutcome shows how a job ended, or how it stands; watched: another process is at work on it. standing says how

@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/market"
 )
 
@@ -65,10 +66,19 @@ func planErr(p market.Plan) error {
 // less a job could open and its requester could not afford to approve it.
 const leastLovelace chain.Lovelace = 4_000_000
 
-// affordable compares a plan with the wallet, before anyone is asked.
-func (r *Requester) affordable(ctx context.Context, p market.Plan) error {
+// affordable compares a plan with the wallet, and with the most that may be locked at a time (0: no bound), before
+// anyone is asked.
+func (r *Requester) affordable(ctx context.Context, p market.Plan, most uint64) error {
 	if err := planErr(p); err != nil {
 		return err
+	}
+	locked, err := r.locked(ctx)
+	if err != nil {
+		return err
+	}
+	if most > 0 && locked+p.TotalUNTX > most {
+		return fmt.Errorf("%w: %s NTX are locked in other jobs and this one costs %s; at most %s are to be locked at a time",
+			ErrNotEnough, market.FormatNTX(locked), market.FormatNTX(p.TotalUNTX), market.FormatNTX(most))
 	}
 	coins, err := r.Purse.Coins(ctx)
 	if err != nil {
@@ -89,6 +99,31 @@ func (r *Requester) affordable(ctx context.Context, p market.Plan) error {
 			ErrNotEnough, leastLovelace, ada, r.Address)
 	}
 	return nil
+}
+
+// locked is what jobs that have not ended hold, or may come to hold, in their lots.
+func (r *Requester) locked(ctx context.Context) (untx uint64, err error) {
+	all, err := r.store.all(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, rec := range all {
+		if rec.Done {
+			continue
+		}
+		for _, l := range rec.Lots {
+			lot := escrow.Lot{}
+			if rec.Terms != nil {
+				if lot, err = r.Book.Lot(ctx, (&job{r: r, rec: rec}).key(l)); err != nil {
+					return 0, err
+				}
+			}
+			if !lot.Status.Final() {
+				untx += l.PriceUNTX
+			}
+		}
+	}
+	return untx, nil
 }
 
 // allow asks for a yes to a plan that costs more than what was allowed before.

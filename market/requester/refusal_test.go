@@ -114,6 +114,7 @@ func TestNothingStarts(t *testing.T) {
 		"no offers":         {"", func(w *world, _ *JobSpec) { w.providers = nil }, ErrNoOffers, "no offer"},
 		"too many shards":   {"shards: {count: 3}\n", nil, ErrNoOffers, "shards.count: 3 → 2"},
 		"too little NTX":    {"", func(_ *world, s *JobSpec) { s.Job.Budget, s.Job.Timeouts.Run = 1<<50, 30*market.Hour }, ErrNotEnough, "the wallet has"},
+		"too much locked":   {"", func(_ *world, s *JobSpec) { s.MaxLocked = 1 }, ErrNotEnough, "at most 0.000001 are to be locked"},
 		"no program":        {"", func(_ *world, s *JobSpec) { _ = os.RemoveAll(filepath.Join(s.Dir, "program")) }, market.ErrJobFile, "line 7"},
 		"too few lines":     {"shards: {count: 2}\n", func(_ *world, s *JobSpec) { _ = os.WriteFile(filepath.Join(s.Dir, "lines.txt"), []byte("a\n"), 0o600) }, market.ErrJobFile, "at most 1 shards"},
 		"a link among them": {"", func(_ *world, s *JobSpec) { _ = os.Symlink("/etc/passwd", filepath.Join(s.Dir, "program", "x")) }, market.ErrJobFile, "links"},

@@ -46,6 +46,8 @@ type JobSpec struct {
 	Dir   string             `json:"dir"`   // of the job file: inputs are relative to it
 	Image market.ImageDigest `json:"image"` // that Job.Image names
 	Out   string             `json:"out"`   // where the gathered outputs go
+
+	MaxLocked uint64 `json:"max_locked_untx,omitempty"` // µNTX, in the lots of all jobs that have not ended; 0: no bound
 }
 
 // Requester buys jobs.
@@ -131,7 +133,7 @@ func (r *Requester) plan(ctx context.Context, spec JobSpec, confirm func(market.
 	if err != nil {
 		return nil, err
 	}
-	if err := r.affordable(ctx, plan); err != nil {
+	if err := r.affordable(ctx, plan, spec.MaxLocked); err != nil {
 		return nil, err
 	}
 	if err := j.allow(plan); err != nil {
