@@ -54,6 +54,12 @@ func (c *Circle) Admit(ctx context.Context) (View, error) {
 	}
 }
 
+func (c *Circle) dropArrivals() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.letIn = nil
+}
+
 // comers are those of the roster who asked to come in, as many as are missing.
 func (c *Circle) comers(v View, asked []byte) (in bitmap) {
 	missing := c.size - len(v.Peers)

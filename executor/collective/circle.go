@@ -65,13 +65,37 @@ func (s *Service) NewCircle(ctx context.Context, v View, o Options) (*Circle, er
 	if err != nil {
 		return nil, err
 	}
-	c.view, c.spoken, c.promised = v, v, v.Epoch
-	if c.group, err = s.join(ctx, v, c.opts, c); err != nil {
+	if err := c.first(ctx, v); err != nil {
 		c.forget()
 		return nil, err
 	}
 	c.begin(ctx)
 	return c, nil
+}
+
+// first joins the view that the circle begins with. If the others meet before that is done, so does this member.
+func (c *Circle) first(ctx context.Context, v View) error {
+	joining, stop := context.WithCancel(ctx)
+	defer stop()
+	c.mu.Lock()
+	c.view, c.spoken, c.promised, c.stopJoin = v, v, v.Epoch, stop
+	c.mu.Unlock()
+	g, err := c.service.join(joining, v, c.opts, c)
+	c.mu.Lock()
+	late := c.promised != v.Epoch
+	if !late {
+		c.group = g
+	}
+	c.mu.Unlock()
+	if !late || ctx.Err() != nil {
+		return err
+	}
+	broke := fmt.Errorf("%w: before this rank had joined", errMeets)
+	if err == nil {
+		g.fail(broke)
+		_ = g.Close(ctx)
+	}
+	return c.meet(ctx, broke)
 }
 
 // newCircle registers a circle of the view's peers and the spares.
@@ -132,9 +156,12 @@ func (c *Circle) Close(ctx context.Context) error {
 func (c *Circle) Leave(ctx context.Context, why error) {
 	c.closing.Do(func() {
 		c.stop()
+		ended := c.Err()
 		c.end(&PeerError{c.View().Rank, c.service.host.ID(), ErrLost, fmt.Sprintf("it leaves: %v", why)})
 		_ = c.current().Close(ctx)
-		c.closed = fmt.Errorf("%w: left the circle: %w", ErrClosed, why)
+		if c.closed = ended; ended == nil {
+			c.closed = fmt.Errorf("%w: left the circle: %w", ErrClosed, why)
+		}
 	})
 }
 

@@ -153,7 +153,8 @@ func (g *Group) attach(h hello, st stream) error {
 		return fmt.Errorf("%w: rank %d dialed, but its peer ID is the higher one", ErrFrame, h.from)
 	}
 	select {
-	case <-l.ready:
+	case <-l.ready: // the peer never learned that it has it, and will not use it
+		g.fail(&PeerError{l.rank, l.id, ErrLost, "it opened a stream anew: the first one is of no use"})
 		return fmt.Errorf("%w: rank %d opened a stream it already has", ErrFrame, h.from)
 	default:
 	}

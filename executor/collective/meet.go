@@ -56,10 +56,12 @@ func (c *Circle) meet(ctx context.Context, broke error) error {
 		}
 		m, err := c.await(ctx, deadline.C, min(time.Duration(c.View().Rank+attempt)*c.opts.Heartbeat/4, c.opts.Silence))
 		if errors.Is(err, errMine) {
-			m, err = c.lead(ctx, broke, attempt == 0)
+			m, err = c.lead(ctx, broke, attempt < patience)
 		}
 		if err == nil {
-			err = c.take(ctx, m)
+			if err = c.take(ctx, m); err != nil {
+				c.dropArrivals() // it may be for them that it came to nothing
+			}
 		}
 		switch {
 		case err == nil:
@@ -79,8 +81,8 @@ func (c *Circle) meet(ctx context.Context, broke error) error {
 
 // await waits for what a leader commits, or for this rank's turn to lead. Ranks lead in their order; who has given a leader
 // its promise waits for it, and leads if it goes away too.
-func (c *Circle) await(ctx context.Context, late <-chan time.Time, patience time.Duration) (meeting, error) {
-	turn := time.NewTimer(patience)
+func (c *Circle) await(ctx context.Context, late <-chan time.Time, wait time.Duration) (meeting, error) {
+	turn := time.NewTimer(wait)
 	defer turn.Stop()
 	for {
 		select {
@@ -145,8 +147,12 @@ type heard struct {
 	err error
 }
 
+// patience is how many times a leader comes again with a later epoch for members that have promised another one; after that
+// it goes on without them.
+const patience = 6
+
 // lead asks all members for their promise and tells those who gave it, and those who are to come in.
-func (c *Circle) lead(ctx context.Context, broke error, first bool) (meeting, error) {
+func (c *Circle) lead(ctx context.Context, broke error, patient bool) (meeting, error) {
 	c.mu.Lock()
 	view, letIn := c.view, c.letIn
 	mine := c.answer(saidYes)
@@ -173,7 +179,7 @@ func (c *Circle) lead(ctx context.Context, broke error, first bool) (meeting, er
 	}
 	var members bitmap
 	members.set(view.Rank)
-	yes, elsewhere, m := 1, 0, mine
+	yes, no, elsewhere, m := 1, 0, 0, mine
 	for asked := len(waiting); asked > 0 && anyOf(waiting); asked-- {
 		h := <-all
 		delete(waiting, h.rank)
@@ -186,6 +192,7 @@ func (c *Circle) lead(ctx context.Context, broke error, first bool) (meeting, er
 		case h.status == saidElsewhere:
 			elsewhere++
 		default:
+			no++
 			c.mu.Lock()
 			c.promised = max(c.promised, min(h.promised, c.promised+maxSkip))
 			c.mu.Unlock()
@@ -197,15 +204,23 @@ func (c *Circle) lead(ctx context.Context, broke error, first bool) (meeting, er
 		}
 		return meeting{}, fmt.Errorf("%w: %d of %d members answered", ErrTimeout, yes, len(view.Peers))
 	}
+	if no > 0 && patient {
+		return meeting{}, fmt.Errorf("%w: %d of %d members have promised another epoch", ErrLost, no, len(view.Peers))
+	}
 	if yes < c.opts.Least {
 		return meeting{}, fmt.Errorf("%w: %d of %d members are left, where at least %d are wanted", ErrLost, yes, len(view.Peers), c.opts.Least)
 	}
 	next := meeting{view: view.among(members, s.epoch), happened: m.settled()}
 	s.kind, s.happened, s.members = commit, next.happened, c.roster.places(next.view)
-	if first && letIn != nil && letIn.number <= next.happened[inOrder] {
+	if letIn != nil && letIn.number <= next.happened[inOrder] {
 		s.members = s.members.or(letIn.places)
 		next.view = c.roster.among(s.members, s.epoch)
 	}
+	c.mu.Lock()
+	if c.promised == s.epoch {
+		c.pending = &next // others may join it, and this one not
+	}
+	c.mu.Unlock()
 	c.tell(ctx, next.view, s)
 	return next, nil
 }

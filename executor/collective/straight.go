@@ -107,15 +107,17 @@ func (s *Service) takeStraight(l net.Listener, identity *libp2ptls.Identity) {
 
 // dialStraight opens a lane past the muxer.
 func (s *Service) dialStraight(ctx context.Context, to peer.ID, at string, h hello) (stream, error) {
-	ctx, cancel := context.WithTimeout(ctx, straightTime)
+	reaching, cancel := context.WithTimeout(ctx, straightTime)
 	defer cancel()
-	st, err := s.dialBundle(ctx, to, at, int(h.size))
+	st, err := s.dialBundle(reaching, to, at, int(h.size))
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = st.Reset() })
-	defer stop()
-	w, err := greet(st, h)
+	w, err := greet(st, h) // whose welcome may have been said, and the lane taken, long before it is heard
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
 	if err == nil && w.status != welcomeReady {
 		err = errAbsent
 	}
