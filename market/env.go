@@ -12,11 +12,12 @@ type Task struct {
 	Image      ImageDigest       `json:"image"`
 	Command    string            `json:"command"` // for /bin/sh -c, started in WorkDir
 	Envs       map[string]string `json:"envs"`
-	Mounts     []string          `json:"mounts"`      // where inputs appear, each read-only; content: Terms.Program and ShardTerms.Input
-	ShardInput string            `json:"shard_input"` // the mount that holds the shard's own part; "": none
-	Shards     uint32            `json:"shards"`      // how many shards the whole job has
-	Collective bool              `json:"collective"`  // whether its shards sum over each other
-	Resources  Resources         `json:"resources"`   // of one shard
+	Mounts     []string          `json:"mounts"`          // where inputs appear, each read-only; content: Terms.Program and ShardTerms.Input
+	ShardInput string            `json:"shard_input"`     // the mount that holds the shard's own part; "": none
+	Shards     uint32            `json:"shards"`          // how many shards the whole job has
+	Collective bool              `json:"collective"`      // whether its shards sum over each other
+	Least      uint32            `json:"least,omitempty"` // of a collective: with how many shards it goes on where others are lost; 0: all
+	Resources  Resources         `json:"resources"`       // of one shard
 }
 
 // standardEnv are the names that every shard gets and no job may set: torchrun's, and ours.

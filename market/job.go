@@ -148,6 +148,9 @@ func (j Job) Task(image ImageDigest) Task {
 		Image: image, Command: j.Run, Envs: j.Envs, Shards: j.Shards.Count, Collective: j.Collective(),
 		Resources: j.Resources,
 	}
+	if t.Collective && j.Shards.Min < j.Shards.Count {
+		t.Least = j.Shards.Min
+	}
 	for _, in := range j.Inputs {
 		t.Mounts = append(t.Mounts, in.Mount)
 	}

@@ -126,8 +126,6 @@ func (r *reader) job(n *yaml.Node, j *Job) {
 	}
 	if at := value(n, "shards"); at != nil && j.Shards.Min > j.Shards.Count {
 		r.fail(at, "shards.min", "%d is more than shards.count %d", j.Shards.Min, j.Shards.Count)
-	} else if at != nil && j.Kind == Training && j.Shards.Min < j.Shards.Count {
-		r.fail(at, "shards.min", "training sums over all shards; leave it out or write %d", j.Shards.Count)
 	}
 }
 

@@ -101,6 +101,24 @@ func TestParseJob(t *testing.T) {
 	}
 }
 
+// TestElasticTask has a training job that goes on without ranks that are lost say so in its terms, and no other.
+func TestElasticTask(t *testing.T) {
+	for in, least := range map[string]uint32{
+		"shards: {count: 4, min: 3}": 3, "shards: {count: 4, min: 4}": 0, "shards: {count: 4}": 0,
+	} {
+		for kind, want := range map[string]uint32{"training": least, "general": 0} {
+			j, err := ParseJob([]byte("version: 1\nname: a\nkind: " + kind + "\nimage: x\nrun: y\nbudget: {max_ntx: 2}\ntimeouts: {run: 1m}\n" + in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			task := j.Task("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
+			if err := task.validate(); err != nil || task.Least != want {
+				t.Errorf("%s, %s: at least %d, want %d, %v", kind, in, task.Least, want, err)
+			}
+		}
+	}
+}
+
 func TestParseJobDefaults(t *testing.T) {
 	for kind, gather := range map[string]Gather{"general": GatherFiles, "inference": GatherConcat, "training": GatherFirst} {
 		j, err := ParseJob([]byte("version: 1\nname: a\nkind: " + kind + "\nimage: x\nrun: y\nbudget: {max_ntx: 2}\ntimeouts: {run: 1m}"))

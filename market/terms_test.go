@@ -66,6 +66,8 @@ func TestTermsRefused(t *testing.T) {
 		"input not wanted":    func(t *Terms) { t.Task.ShardInput = "" },
 		"ring":                func(t *Terms) { t.Ring = []uint32{0, 0} },
 		"ring too short":      func(t *Terms) { t.Ring = []uint32{0} },
+		"least is all":        func(t *Terms) { t.Task.Least = 2 },
+		"least of no group":   func(t *Terms) { t.Kind, t.Task.Collective, t.Ring, t.Task.Least = General, false, []uint32{}, 1 },
 		"ring for nothing":    func(t *Terms) { t.Task.Collective = false },
 		"mount":               func(t *Terms) { t.Task.Mounts = append(t.Task.Mounts, "/proc") },
 		"mount in mount":      func(t *Terms) { t.Task.Mounts = append(t.Task.Mounts, "/job/x") },

@@ -89,6 +89,8 @@ func (t Task) validate() error {
 		return malformed("%d variables and %d mounts, at most %d and %d", len(t.Envs), len(t.Mounts), maxEnvs, maxInputs)
 	case t.Shards == 0 || t.Shards > MaxShards:
 		return malformed("%d shards", t.Shards)
+	case t.Least >= t.Shards || t.Least > 0 && !t.Collective:
+		return malformed("at least %d of %d shards", t.Least, t.Shards)
 	case t.ShardInput != "" && !slices.Contains(t.Mounts, t.ShardInput):
 		return malformed("shard input %.80q is no mount", t.ShardInput)
 	}

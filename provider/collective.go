@@ -164,7 +164,7 @@ func (s *shard) open(epoch uint64) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec := SessionSpec{Job: s.j.id, Name: s.j.terms.Name, SocketDir: s.socketDir(), Peers: peers, Epoch: epoch}
+	spec := SessionSpec{Job: s.j.id, Name: s.j.terms.Name, SocketDir: s.socketDir(), Peers: peers, Least: int(s.j.terms.Task.Least), Epoch: epoch}
 	if epoch != 0 {
 		spec.JoinWithin = s.j.d.cfg.Round * 3 / 5 // and be free for the next round
 	}

@@ -29,7 +29,7 @@ func TestCollective(t *testing.T) {
 		return 0
 	}
 	d := w.quoted(w.request(market.Training)).drawUp()
-	d.terms.Task.Shards, d.terms.Ring = 2, []uint32{1, 0}
+	d.terms.Task.Shards, d.terms.Task.Least, d.terms.Ring = 2, 1, []uint32{1, 0}
 	d.terms.Lots = append(d.terms.Lots, market.LotTerms{
 		Provider: w.other.id, Addrs: []string{"/ip4/127.0.0.1/tcp/2"}, Payment: w.other.Address, PriceUNTX: 500,
 		BondInput: w.other.Coin(0, chain.Value{}).Ref, Shards: []market.ShardTerms{{Index: 1, Input: w.files.add(nil)}},
@@ -42,7 +42,7 @@ func TestCollective(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	spec := w.rings.opened[0]
-	if len(spec.Peers) != 2 || spec.Peers[1].ID != w.prov.id || spec.Rank != 1 || spec.Job != d.job() {
+	if len(spec.Peers) != 2 || spec.Peers[1].ID != w.prov.id || spec.Rank != 1 || spec.Least != 1 || spec.Job != d.job() {
 		t.Errorf("the session was %+v", spec)
 	}
 	if w.rings.attempts() != 1 || w.rings.closed != 1 {

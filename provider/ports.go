@@ -65,6 +65,7 @@ type SessionSpec struct {
 	Rank      int
 	SocketDir string // what the container mounts
 
+	Least      int           // with how many ranks the collective goes on where others are lost; 0: it does not
 	Epoch      uint64        // which attempt: equal on all ranks that are to meet
 	JoinWithin time.Duration // how long to wait for the others; 0: the collective's own default
 }

@@ -31,17 +31,34 @@ func (c collectives) Open(spec provider.SessionSpec) (provider.Session, error) {
 	}
 	view := collective.View{Peers: spec.Peers, Rank: spec.Rank, Epoch: spec.Epoch}
 	copy(view.Job[:], spec.Job[:])
-	return &session{c: c, gate: gate, view: view, join: collective.Options{Join: spec.JoinWithin}, ended: make(chan struct{})}, nil
+	s := &session{
+		c: c, gate: gate, view: view, again: spec.Epoch != 0, ended: make(chan struct{}),
+		join: collective.Options{Join: spec.JoinWithin, Least: spec.Least},
+	}
+	if spec.Least > 0 {
+		s.view.Epoch <<= circleEpochs
+	}
+	return s, nil
 }
+
+// circleEpochs are the bits for the epochs that a circle counts by itself between two attempts.
+const circleEpochs = 24
 
 // session is one shard's side of a collective.
 type session struct {
 	c     collectives
 	gate  *collective.Gate
 	view  collective.View
+	again bool // another attempt has been
 	join  collective.Options
 	ended chan struct{}
-	group atomic.Pointer[collective.Group] // once joined
+	ranks atomic.Pointer[membership] // once joined
+}
+
+// membership is a group, or a circle where the job goes on without ranks that are lost.
+type membership interface {
+	Traffic() map[peer.ID]collective.Traffic
+	Close(ctx context.Context) error
 }
 
 // goodbye is how long a container's goodbye may still be on its way when the container has ended.
@@ -49,11 +66,11 @@ const goodbye = 2 * time.Second
 
 // Run implements provider.Session.
 func (s *session) Run(ctx context.Context) error {
-	group, err := s.c.service.Join(ctx, s.view, s.join)
+	ranks, serve, err := s.enter(ctx)
 	if err != nil {
 		return lost(err)
 	}
-	s.group.Store(group)
+	s.ranks.Store(&ranks)
 	serving, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	go func() {
@@ -68,8 +85,30 @@ func (s *session) Run(ctx context.Context) error {
 		case <-serving.Done():
 		}
 	}()
-	err = s.gate.Run(serving, group)
-	return lost(errors.Join(err, group.Close(ctx)))
+	err = serve(serving)
+	return lost(errors.Join(err, ranks.Close(ctx)))
+}
+
+// seek is for how long a shard that starts again looks for a circle of the others to come into.
+const seek = 3 * time.Second
+
+// enter joins the others, and says how the container is served then.
+func (s *session) enter(ctx context.Context) (membership, func(context.Context) error, error) {
+	if s.join.Least == 0 {
+		group, err := s.c.service.Join(ctx, s.view, s.join)
+		return group, func(ctx context.Context) error { return s.gate.Run(ctx, group) }, err
+	}
+	var circle *collective.Circle
+	var err error
+	if s.again {
+		o := s.join
+		o.Join = seek
+		circle, err = s.c.service.Enter(ctx, s.view, o)
+	}
+	if !s.again || errors.Is(err, collective.ErrTimeout) { // there is none
+		circle, err = s.c.service.NewCircle(ctx, s.view, s.join)
+	}
+	return circle, func(ctx context.Context) error { return s.gate.RunCircle(ctx, circle) }, err
 }
 
 // lost marks what another machine is to blame for.
@@ -86,11 +125,11 @@ func (s *session) Ended() { close(s.ended) }
 // Traffic implements provider.Session.
 func (s *session) Traffic() map[peer.ID]provider.Traffic {
 	all := map[peer.ID]provider.Traffic{}
-	group := s.group.Load()
-	if group == nil {
+	ranks := s.ranks.Load()
+	if ranks == nil {
 		return all
 	}
-	for id, t := range group.Traffic() {
+	for id, t := range (*ranks).Traffic() {
 		all[id] = provider.Traffic{Sent: t.Sent, Received: t.Received}
 	}
 	return all

@@ -28,7 +28,7 @@ func (f *follower) judge(ctx context.Context, lots []escrow.Lot, now chain.Time)
 		}
 	}
 	least, all := f.rec.Spec.Job.Shards.Min, f.rec.Spec.Job.Shards.Count
-	if f.terms.Task.Collective {
+	if f.terms.Task.Collective && f.terms.Task.Least == 0 {
 		least = all
 	}
 	switch {

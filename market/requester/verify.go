@@ -2,6 +2,7 @@ package requester
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tallycompute/tally/market"
 )
@@ -12,6 +13,9 @@ func (j *job) verifyTraining() error {
 	var results []market.Result
 	var last *market.ShardResult
 	for _, l := range j.rec.Lots {
+		if !l.Good {
+			continue // lost, in a job that goes on without it
+		}
 		res, err := market.ReadResult(l.Result)
 		if err != nil {
 			return err
@@ -28,6 +32,9 @@ func (j *job) verifyTraining() error {
 	if err := j.verifySteps(); err != nil {
 		return err
 	}
+	if j.terms.Task.Least > 0 {
+		return nil // where a rank was lost, what was on its way between the others is counted at one end
+	}
 	return market.CheckTraffic(results)
 }
 
@@ -38,10 +45,17 @@ func (j *job) verifySteps() error {
 		hash  string
 	}
 	at := map[float64]seen{}
+	elastic := j.terms.Task.Least > 0
 	for shard := range j.rec.Spec.Job.Shards.Count {
+		if elastic && !j.good(shard) {
+			continue // what it had last may not have happened
+		}
 		rows, err := j.readMetrics(shard)
 		if err != nil {
 			return err
+		}
+		if elastic {
+			rows = lastOfEachStep(rows) // steps are done again when ranks are lost
 		}
 		for _, row := range rows {
 			step, ok := row["step"].(float64)
@@ -58,4 +72,26 @@ func (j *job) verifySteps() error {
 		}
 	}
 	return nil
+}
+
+// good says whether a shard came to its end.
+func (j *job) good(shard uint32) bool {
+	for _, l := range j.rec.Lots {
+		if slices.Contains(l.Shards, shard) {
+			return l.Good
+		}
+	}
+	return false
+}
+
+// lastOfEachStep leaves out rows that a later row has the step of.
+func lastOfEachStep(rows []map[string]any) (last []map[string]any) {
+	seen := map[any]bool{}
+	for _, row := range slices.Backward(rows) {
+		if step, ok := row["step"].(float64); ok && !seen[step] {
+			seen[step] = true
+			last = append(last, row)
+		}
+	}
+	return last
 }
