@@ -25,8 +25,8 @@ const (
 	trafficEpoch = 12_000
 	slowdown     = 20 // slots from block to block while payments are behind
 
-	// Payments are so many blocks' worth ahead of the chain, for the last are in a block when that is longer.
-	leastAhead, mostAhead = 4, 6
+	// Payments are so many blocks' worth ahead of the chain, which is longer by a few when the last are in a block.
+	leastAhead, mostAhead = 20, 30
 )
 
 // trafficConfig is whose outputs the traffic makes, the one that few go to last, and what was there before it.
@@ -129,6 +129,7 @@ func (tr *traffic) pay(t *testing.T, n *node.Node, length int) {
 			t.Logf("%d payments, block %d of %d, after %s", tr.payments, height, length, time.Since(began).Round(time.Second))
 		}
 	}
+	must(producer.Slow(ctx, slowdown*trafficSlot)) // what comes after the payments is empty
 	for waits := true; waits; time.Sleep(trafficSlot) {
 		var err error
 		waits, err = n.InMempool(ctx, last)
@@ -145,7 +146,7 @@ type lane struct {
 
 func (l *lane) pay(t *testing.T, n *node.Node, tip chain.Slot, to actor) chain.TxID {
 	t.Helper()
-	d := chain.Draft{Outputs: []chain.Output{{Address: to.addr, Value: chain.Coins(1_500_000)}}, From: tip, Until: tip + 300}
+	d := chain.Draft{Outputs: []chain.Output{{Address: to.addr, Value: chain.Coins(1_500_000)}}, From: tip, Until: tip + 3000}
 	tx, err := chain.Balance(d, []chain.UTxO{l.coin}, payer.addr, nil, l.params, l.clock, network)
 	if err != nil {
 		t.Fatal(err)
