@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -106,6 +107,9 @@ func providerConcedeCommand(a *app) *cobra.Command {
 			var id market.JobID
 			if err := id.UnmarshalText([]byte(args[0])); err != nil {
 				return usage(err)
+			}
+			if _, err := os.Stat(a.path("provider.db")); err != nil {
+				return fail(exitConfig, fmt.Errorf("no provider has run in %s", a.home), "--home names another directory")
 			}
 			db, err := openDB(a.path("provider.db"))
 			if err != nil {

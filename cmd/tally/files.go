@@ -51,7 +51,12 @@ func (f *files) Grant(root market.Hash, to peer.ID) {
 
 // Fetch gets a bundle from a peer into the store.
 func (f *files) Fetch(ctx context.Context, from peer.ID, root market.Hash) error {
-	_, err := bundle.Fetch(ctx, f.host, from, bundle.Root(root), f.store, bundle.FetchOptions{})
+	return f.FetchWithin(ctx, from, root, 0)
+}
+
+// FetchWithin is Fetch of a bundle of at most so many bytes; 0: of any size that bundles may have.
+func (f *files) FetchWithin(ctx context.Context, from peer.ID, root market.Hash, bytes uint64) error {
+	_, err := bundle.Fetch(ctx, f.host, from, bundle.Root(root), f.store, bundle.FetchOptions{Limits: bundle.Limits{Size: bytes}})
 	return err
 }
 

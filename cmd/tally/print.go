@@ -187,6 +187,8 @@ func printOutcome(w io.Writer, o requester.Outcome, watched bool, standing func(
 	switch {
 	case gathered && o.Done:
 		fmt.Fprintf(w, "next: tally results %s · tally receipt %s\n", o.ID, o.ID)
+	case !o.Done && o.Phase == requester.Gathered && o.Verify == market.VerifyReview:
+		fmt.Fprintf(w, "next: look at %s, then tally approve %s SHARD… or tally dispute %s SHARD…; tally escrow %s says until when\n", o.Out, o.ID, o.ID, o.ID)
 	case !o.Done && watched:
 		fmt.Fprintf(w, "next: tally logs %s\n", o.ID)
 	case !o.Done && o.ID != "":

@@ -231,12 +231,19 @@ func (w *world) Result(_ context.Context, to peer.ID, _ market.JobID) ([]byte, e
 	return w.hands, nil
 }
 
-func (w *world) Fetch(_ context.Context, from peer.ID, root market.Hash) error {
+func (w *world) FetchWithin(_ context.Context, from peer.ID, root market.Hash, most uint64) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	b, ok := w.bundles[from][root]
 	if !ok {
 		return fmt.Errorf("bundle %s: %w", root, errGone)
+	}
+	size := 0
+	for _, text := range b {
+		size += len(text)
+	}
+	if uint64(size) > most {
+		return fmt.Errorf("bundle %s of %d bytes: %w", root, size, errGone)
 	}
 	w.store[root] = b
 	return nil
@@ -296,6 +303,7 @@ func TestVerdicts(t *testing.T) {
 		"a file too many":                  {func(w *world) { w.bundles[w.prov.id][output]["m"] = "" }, 0, "m is not left"},
 		"a file too few":                   {func(w *world) { delete(w.bundles[w.prov.id][output], "n") }, 0, "n is left beside"},
 		"no outputs":                       {func(w *world) { w.commit(market.ShardResult{Traffic: []market.Traffic{}}) }, 0, "n is left beside"},
+		"outputs over the limit":           {func(w *world) { w.bundles[w.prov.id][output]["n"] = strings.Repeat("x", 9<<20) }, 0, "outputs of shard 0: cannot be had"},
 		"outputs withheld":                 {func(w *world) { delete(w.bundles[w.prov.id], output) }, 0, "outputs of shard 0: cannot be had"},
 		"result withheld":                  {func(w *world) { w.result, w.hands = nil, nil }, 0, "the result that was committed: cannot be had"},
 		"another root on chain":            {func(w *world) { w.lot.Root[0]++ }, 0, "cannot be had"},

@@ -73,7 +73,7 @@ func (d *Daemon) evidence(ctx context.Context, q *inquiry, dir string) (res mark
 		if s.Output.IsZero() {
 			continue
 		}
-		if err := d.fetch(ctx, q, s.Output, claimedDir(dir, s.Index), q.of); err != nil {
+		if err := d.fetch(ctx, q, s.Output, claimedDir(dir, s.Index), uint64(q.terms.OutputLimits().Bytes), q.of); err != nil {
 			return res, fmt.Errorf("the outputs of shard %d: %w", s.Index, err)
 		}
 		// The provider may have kept them from its requester, but not from everybody.
@@ -93,12 +93,12 @@ func (d *Daemon) committed(q *inquiry, signed []byte) (market.Result, error) {
 
 // inputs fetches what the shards got. The requester should serve it, and the provider may.
 func (d *Daemon) inputs(ctx context.Context, q *inquiry, dir string) error {
-	if err := d.fetch(ctx, q, q.terms.Program, programDir(dir), q.terms.Requester, q.of); err != nil {
+	if err := d.fetch(ctx, q, q.terms.Program, programDir(dir), maxInput, q.terms.Requester, q.of); err != nil {
 		return fmt.Errorf("the program: %w", err)
 	}
 	lot, _ := q.terms.LotOf(q.of)
 	for _, s := range lot.Shards {
-		if err := d.fetch(ctx, q, s.Input, inputDir(dir, s.Index), q.terms.Requester, q.of); err != nil {
+		if err := d.fetch(ctx, q, s.Input, inputDir(dir, s.Index), maxInput, q.terms.Requester, q.of); err != nil {
 			return fmt.Errorf("the inputs of shard %d: %w", s.Index, err)
 		}
 		if _, err := executor.FindMounts(q.terms.Task.Mounts, inputDir(dir, s.Index), programDir(dir)); err != nil {
@@ -108,8 +108,12 @@ func (d *Daemon) inputs(ctx context.Context, q *inquiry, dir string) error {
 	return nil
 }
 
-// fetch makes dir from a bundle that one of these peers has. errWithheld: none hands it over in time.
-func (d *Daemon) fetch(ctx context.Context, q *inquiry, root market.Hash, dir string, from ...peer.ID) error {
+// maxInput is how many bytes the program, or the inputs of a shard, may have: an attester does not take more.
+const maxInput = 8 << 30
+
+// fetch makes dir from a bundle that one of these peers has. errWithheld: none hands it over in time, or it is larger
+// than it may be.
+func (d *Daemon) fetch(ctx context.Context, q *inquiry, root market.Hash, dir string, most uint64, from ...peer.ID) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return err
 	}
@@ -118,14 +122,14 @@ func (d *Daemon) fetch(ctx context.Context, q *inquiry, root market.Hash, dir st
 	}
 	err := d.insist(ctx, q, func() (err error) {
 		for _, id := range from {
-			e := d.Files.Fetch(ctx, id, root)
+			e := d.Files.FetchWithin(ctx, id, root, most)
 			if e == nil {
 				return nil
 			}
 			err = errors.Join(err, fmt.Errorf("%s: %w", id, e))
 			if lot, ok := q.terms.LotOf(id); ok {
 				if e := d.Peers.Connect(ctx, id, lot.Addrs); e == nil {
-					err = d.Files.Fetch(ctx, id, root)
+					err = d.Files.FetchWithin(ctx, id, root, most)
 				}
 			}
 			if err == nil {

@@ -44,8 +44,9 @@ type Peers interface {
 
 // Files moves content-addressed bundles between peers and directories.
 type Files interface {
-	// Fetch gets a bundle from a peer into the store; what is there already is not fetched again.
-	Fetch(ctx context.Context, from peer.ID, root market.Hash) error
+	// FetchWithin gets a bundle of at most so many bytes from a peer into the store; what is there already is not fetched
+	// again.
+	FetchWithin(ctx context.Context, from peer.ID, root market.Hash, bytes uint64) error
 	// Unpack writes a bundle that is in the store to a directory that is missing or empty.
 	Unpack(ctx context.Context, root market.Hash, dir string) error
 	// Grant lets a peer fetch a bundle.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/market"
 )
@@ -51,7 +53,7 @@ func (j *job) fetch(ctx context.Context, l lotRecord, s market.ShardResult) erro
 	if s.Output.IsZero() {
 		return os.MkdirAll(dir, 0o755)
 	}
-	if err := j.r.Files.Fetch(ctx, l.Offer.Peer, s.Output); err != nil {
+	if err := j.fetchFrom(ctx, l.Offer.Peer, s.Output); err != nil {
 		return err
 	}
 	if err := j.r.Files.Unpack(ctx, s.Output, dir); err != nil {
@@ -65,6 +67,20 @@ func (j *job) fetch(ctx context.Context, l lotRecord, s market.ShardResult) erro
 		return errors.Join(err, os.RemoveAll(dir))
 	}
 	return j.keepMetrics(s.Index)
+}
+
+// fetchFrom gets a bundle from its provider, or from an attester who got it in a dispute.
+func (j *job) fetchFrom(ctx context.Context, provider peer.ID, root market.Hash) error {
+	err := j.r.Files.Fetch(ctx, provider, root)
+	if err == nil || j.terms.Disputes == nil {
+		return err
+	}
+	for _, a := range j.terms.Disputes.Attesters {
+		if j.r.Sellers.Connect(ctx, a.Peer, a.Addrs) == nil && j.r.Files.Fetch(ctx, a.Peer, root) == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 func (j *job) outputDir(shard uint32) string { return j.dir("outputs", shardName(shard)) }

@@ -17,9 +17,10 @@ import (
 type follower struct {
 	*job
 	updates chan update
-	trouble []time.Time // by lot: since when its provider gives no sensible answer; zero: it does
-	final   []time.Time // by lot: since when it has been final
-	started bool        // some program runs, or has run
+	trouble []time.Time           // by lot: since when its provider gives no sensible answer; zero: it does
+	final   []time.Time           // by lot: since when it has been final
+	seen    map[int]escrow.Status // by lot: told last
+	started bool                  // some program runs, or has run
 	shards  map[uint32]market.Phase
 	metrics map[uint32]*tail
 }
@@ -36,7 +37,7 @@ type update struct {
 func (j *job) follow(ctx context.Context) error {
 	f := &follower{
 		job: j, updates: make(chan update), trouble: make([]time.Time, len(j.rec.Lots)), final: make([]time.Time, len(j.rec.Lots)),
-		shards: map[uint32]market.Phase{}, metrics: map[uint32]*tail{},
+		shards: map[uint32]market.Phase{}, metrics: map[uint32]*tail{}, seen: map[int]escrow.Status{},
 	}
 	asking, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup

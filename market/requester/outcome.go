@@ -18,6 +18,7 @@ type Outcome struct {
 	Job       *market.JobID      `json:"job,omitempty"` // none before there are terms
 	Name      string             `json:"name"`
 	Kind      market.Kind        `json:"kind"`
+	Verify    market.Verify      `json:"verify"`
 	Phase     Phase              `json:"phase"`
 	Done      bool               `json:"done"`    // nothing is left to happen
 	Outcome   string             `json:"outcome"` // approved, claimed, refunded, mixed, or "" while lots are open
@@ -76,7 +77,7 @@ func (j *job) outcome(ctx context.Context, cause error) (Outcome, error) {
 // outcomeOf tells a record and what the chain says of its lots.
 func (r *Requester) outcomeOf(ctx context.Context, rec *record) (Outcome, error) {
 	o := Outcome{
-		ID: rec.ID, Job: rec.job(), Name: rec.Spec.Job.Name, Kind: rec.Spec.Job.Kind, Phase: rec.Phase, Done: rec.Done,
+		ID: rec.ID, Job: rec.job(), Name: rec.Spec.Job.Name, Kind: rec.Spec.Job.Kind, Verify: rec.Spec.Job.Verify, Phase: rec.Phase, Done: rec.Done,
 		Lots: []LotOutcome{}, Note: rec.Note, Out: rec.Spec.Out, Failure: rec.Failure, Error: rec.ErrText, Seconds: rec.seconds(),
 	}
 	j := &job{r: r, rec: rec}

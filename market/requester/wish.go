@@ -57,7 +57,29 @@ func (r *Requester) Wish(ctx context.Context, id string, shard uint32, w Wish) (
 	if err := possible(rec, l, lot, w); err != nil {
 		return wanted, fmt.Errorf("%s the lot of shard %d: %w", w, shard, err)
 	}
+	if w == Dispute && lot.Status != escrow.Disputed {
+		if err := r.disputable(ctx, rec.Spec.Job.Disputes.BondUNTX); err != nil {
+			return wanted, err
+		}
+	}
 	return wanted, r.store.setWish(ctx, rec.ID, l.Offer.Peer, w)
+}
+
+// disputable says whether the wallet has the NTX of a dispute bond.
+func (r *Requester) disputable(ctx context.Context, bond uint64) error {
+	coins, err := r.Purse.Coins(ctx)
+	if err != nil {
+		return fmt.Errorf("the wallet's coins: %w", err)
+	}
+	var ntx uint64
+	for _, u := range coins {
+		ntx += u.Value.Of(r.Contracts.Params.NTX)
+	}
+	if ntx < bond {
+		return fmt.Errorf("%w: a dispute takes a bond of %s NTX, the wallet has %s free; send NTX to %s",
+			ErrNotEnough, market.FormatNTX(bond), market.FormatNTX(ntx), r.Address)
+	}
+	return nil
 }
 
 func possible(rec *record, l lotRecord, lot escrow.Lot, w Wish) error {
@@ -95,6 +117,10 @@ func (f *follower) heed(ctx context.Context, lots []escrow.Lot, now chain.Time) 
 			}
 			f.tell(Event{Provider: l.Offer.Peer, Message: "it has committed a result and does not hand it over: it is disputed"})
 		}
+		if before, known := f.seen[i]; known && before != lot.Status {
+			f.tell(Event{Provider: l.Offer.Peer, Message: "its lot is " + lot.Status.String()})
+		}
+		f.seen[i] = lot.Status
 		why := ""
 		switch {
 		case w == Approve && !l.Accepted && lot.Status != escrow.Disputed:
