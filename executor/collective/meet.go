@@ -180,8 +180,18 @@ func (c *Circle) lead(ctx context.Context, broke error, patient bool) (meeting, 
 	var members bitmap
 	members.set(view.Rank)
 	yes, no, elsewhere, m := 1, 0, 0, mine
-	for asked := len(waiting); asked > 0 && anyOf(waiting); asked-- {
-		h := <-all
+	var enough <-chan time.Time // who was lost may have been slow only
+hearing:
+	for range len(waiting) {
+		if !anyOf(waiting) && enough == nil {
+			enough = time.After(c.opts.Heartbeat)
+		}
+		var h heard
+		select {
+		case h = <-all:
+		case <-enough:
+			break hearing
+		}
 		delete(waiting, h.rank)
 		switch {
 		case h.err != nil:
