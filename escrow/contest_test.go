@@ -61,7 +61,7 @@ func (o *opened) decided(p *party, award, slash uint64) *plutus.Verdict {
 	}
 	v := &plutus.Verdict{AwardUNTX: award, SlashUNTX: slash}
 	for _, n := range []byte{3, 1} {
-		v.Signatures = append(v.Signatures, o.contracts.Attest(signer(n), held, award, slash))
+		v.Signatures = append(v.Signatures, o.contracts.Attest(signer(n), held, award, slash, 0))
 	}
 	o.must(v.Verify(o.contracts, held, o.terms))
 	return v

@@ -49,7 +49,7 @@ func (a *Actor) draft(ctx context.Context, b *batch, tip chain.Slot, clock chain
 	case KindDispute:
 		return a.Contracts.Dispute(held[0], terms, plutus.Deadline(terms, frame.Until, clock), frame)
 	case KindVerdict:
-		return a.Contracts.Verdict(held[0], terms, *facts.Verdict, frame)
+		return a.Contracts.Verdict(held[0], terms, *facts.Verdict, frame, facts.Stakes...)
 	case KindConcede:
 		return a.Contracts.Concede(held[0], terms, a.Role == Provider, frame)
 	case KindLapse:

@@ -140,7 +140,7 @@ func redeemAttacks() attacks {
 			return ofNetwork(w, func(c *Contracts) { c.Policy[0]++ })
 		})},
 		attack{"a verdict in the place of a voucher", "redeem.signature", pays(func(w *world, es []Earning) []Earning {
-			es[0].Signature = sign(signer("voucher"), w.verdictMessage(Lot{}, price/2, 0))
+			es[0].Signature = sign(signer("voucher"), w.verdictMessage(Lot{}, price/2, 0, 0))
 			return es
 		})},
 		attack{"vouchers in another order", "redeem.token", pays(func(_ *world, es []Earning) []Earning { slices.Reverse(es); return es })},

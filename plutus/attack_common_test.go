@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/blinklabs-io/plutigo/data"
@@ -43,7 +44,14 @@ func everywhere(kind string) []attack {
 	if beside == "" {
 		beside, fake, foreign = "items.redeemers", "items.token", "items.token"
 	}
+	staked := beside
+	if strings.HasPrefix(kind, "verdict") {
+		beside, fake, foreign, staked = "stakes.redeemers", "stakes.redeemers", "stakes.redeemers", "stakes.taken"
+	}
 	return []attack{
+		{"a stake is spent too", staked, func(w *world, d *chain.Draft) {
+			w.spendStake(d, w.stake(0xee, 0, 100_000_000, 0), stakeSlash)
+		}},
 		{"another policy mints too", "tx.mint", func(w *world, d *chain.Draft) {
 			s := w.after()
 			d.Mint = append(d.Mint, chain.Mint{Policy: chain.HashScript(s), Assets: map[string]int64{"x": 1}, Redeemer: raw(data.NewConstr(0))})

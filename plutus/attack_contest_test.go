@@ -139,6 +139,10 @@ func disputeAttacks() attacks {
 
 // ending is what is tried on the ends of a disputed lot whose outputs pay requester and provider first.
 func ending(kind, pays string) []attack {
+	alone := "items.one"
+	if kind == "verdict" {
+		alone = "stakes.redeemers"
+	}
 	return []attack{
 		{"the requester one short", pays + ".requester", output(0, more(-1))},
 		{"the requester one more", pays + ".requester", output(0, more(1))},
@@ -169,7 +173,7 @@ func ending(kind, pays string) []attack {
 			d.Inputs[0].UTxO = w.lotIn(1, 0, Disputed, w.otherContested(1))
 			w.give(d, w.Token(w.contestedJob(), Disputed))
 		}},
-		{"two lots", "items.one", func(w *world, d *chain.Draft) { w.spend(d, w.lotIn(2, 0, Disputed, w.otherContested(1)), w.StubScript) }},
+		{"two lots", alone, func(w *world, d *chain.Draft) { w.spend(d, w.lotIn(2, 0, Disputed, w.otherContested(1)), w.StubScript) }},
 		{"a lot's datum in another encoding", "", func(_ *world, d *chain.Draft) { d.Inputs[0].Datum = definite(d.Inputs[0].Datum) }},
 	}
 }
@@ -200,7 +204,7 @@ func signs(award, slash uint64, names ...string) func(*world, *chain.Draft) {
 				if i < 0 {
 					a.Signatures = append(a.Signatures, Signature{})
 				} else {
-					a.Signatures = append(a.Signatures, w.Attest(signer(names[i]), l, award, slash).Signature)
+					a.Signatures = append(a.Signatures, w.Attest(signer(names[i]), l, award, slash, a.TakenUNTX).Signature)
 				}
 			}
 		})(w, d)
@@ -242,7 +246,7 @@ func verdictAttacks() attacks {
 				for i, k := range w.contested.Disputes.Attesters.List() {
 					for _, n := range attesterNames {
 						if KeyOf(signer(n)) == k {
-							a.Signatures[i] = c.Attest(signer(n), l, award, slash).Signature
+							a.Signatures[i] = c.Attest(signer(n), l, award, slash, 0).Signature
 						}
 					}
 				}
@@ -274,6 +278,10 @@ func verdictAttacks() attacks {
 		attack{"a signature of 63 bytes", "verdict.signatures", func(_ *world, d *chain.Draft) { d.Mint[0].Redeemer = shorten(d.Mint[0].Redeemer) }},
 		attack{"another award than signed", "verdict.signatures", decide(func(_ *world, a *Action) { a.AwardUNTX++ })},
 		attack{"another slash than signed", "verdict.signatures", decide(func(_ *world, a *Action) { a.SlashUNTX-- })},
+		attack{"something taken that was not signed", "verdict.signatures", decide(func(_ *world, a *Action) { a.TakenUNTX++ })},
+		attack{"a stake besides, of which nothing is taken", "stakes.taken", func(w *world, d *chain.Draft) {
+			w.spendStake(d, w.stake(2, 0, 30_000_000, 0), stakeSlash)
+		}},
 		attack{"signed for a sibling lot", "verdict.signatures", other(func(w *world, l *Lot) *Contracts { l.Ref.Index++; return w.Contracts })},
 		attack{"signed for another transaction's lot", "verdict.signatures", other(func(w *world, l *Lot) *Contracts { l.Ref.Tx[0]++; return w.Contracts })},
 		attack{"signed for another root", "verdict.signatures", other(func(w *world, l *Lot) *Contracts { l.Root[0]++; return w.Contracts })},

@@ -29,12 +29,13 @@ func everything() map[string]attacks {
 		"open": openAttacks(), "terms": termsAttacks(), "commit": commitAttacks(), "approve": approveAttacks(),
 		"claim": claimAttacks(), "refund": refundAttacks(), "decline": declineAttacks(),
 		"contested": contestedAttacks(), "close": closeAttacks(), "redeem": redeemAttacks(), "dispute": disputeAttacks(),
-		"verdict": verdictAttacks(), "concede": concedeAttacks(), "lapse": lapseAttacks(),
+		"verdict": verdictAttacks(), "verdict, of stakes": takingAttacks(), "concede": concedeAttacks(), "lapse": lapseAttacks(),
 	}
 	for name, as := range all {
 		as.list = append(as.list, everywhere(name)...)
 		all[name] = as
 	}
+	all["unbond"], all["withdraw"] = unbondAttacks(), withdrawAttacks()
 	return all
 }
 
@@ -73,6 +74,9 @@ func TestBesides(t *testing.T) {
 	w := newWorld(t, silentBlueprint)
 	for kind, as := range everything() {
 		for _, b := range besides() {
+			if free(kind) {
+				b.want = ""
+			}
 			payer := as.payer(w)
 			r := chaintest.Raw{Draft: as.draft(w, t), Paying: purse(payer), Change: payer.Address, Collateral: collateral(payer)}
 			b.do(&r)
@@ -93,6 +97,7 @@ func TestBesides(t *testing.T) {
 func TestEveryCheckIsTried(t *testing.T) {
 	tried := map[string]bool{
 		"commit.output": true, "claim.output": true, "refund.output": true, "redeem.output": true, "dispute.output": true, "redeemer": true,
+		"unbond.output": true, "unbond.range": true, "withdraw.range": true, "stakes.left": true,
 	}
 	for _, b := range besides() {
 		tried[b.want] = true

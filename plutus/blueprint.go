@@ -19,6 +19,7 @@ var (
 const (
 	policyTitle = "lots.lots.mint"
 	stubTitle   = "stub.stub.else"
+	stakeTitle  = "stake.stake.spend"
 )
 
 type blueprint struct {
@@ -28,28 +29,28 @@ type blueprint struct {
 	} `json:"validators"`
 }
 
-// codes reads the two compiled validators, without parameters, each in one CBOR byte string.
-func codes(raw []byte) (policy, stub []byte, err error) {
+// codes are the compiled validators without parameters, each in one CBOR byte string.
+type codes struct{ policy, stub, stake []byte }
+
+func readCodes(raw []byte) (c codes, err error) {
 	var b blueprint
 	if err := json.Unmarshal(raw, &b); err != nil {
-		return nil, nil, fmt.Errorf("blueprint: %w", err)
+		return c, fmt.Errorf("blueprint: %w", err)
 	}
+	want := map[string]*[]byte{policyTitle: &c.policy, stubTitle: &c.stub, stakeTitle: &c.stake}
 	for _, v := range b.Validators {
-		var dst *[]byte
-		switch v.Title {
-		case policyTitle:
-			dst = &policy
-		case stubTitle:
-			dst = &stub
-		default:
+		dst := want[v.Title]
+		if dst == nil {
 			continue
 		}
 		if *dst, err = hex.DecodeString(v.Code); err != nil {
-			return nil, nil, fmt.Errorf("blueprint, %s: %w", v.Title, err)
+			return c, fmt.Errorf("blueprint, %s: %w", v.Title, err)
 		}
 	}
-	if policy == nil || stub == nil {
-		return nil, nil, fmt.Errorf("blueprint lacks %s or %s: %w", policyTitle, stubTitle, ErrParams)
+	for title, code := range want {
+		if *code == nil {
+			return c, fmt.Errorf("blueprint lacks %s: %w", title, ErrParams)
+		}
 	}
-	return policy, stub, nil
+	return c, nil
 }

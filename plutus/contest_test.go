@@ -16,6 +16,7 @@ const (
 	disputeCost = 1_000_000
 	award       = price / 5
 	slash       = 2_000_000
+	atRisk      = 45_000_000 // of a provider's stake
 )
 
 // signer is a key for vouchers or verdicts.
@@ -34,7 +35,7 @@ func contest(t Terms, verdictMS uint64) Terms {
 	}
 	t.VoucherKey = KeyOf(signer("voucher"))
 	t.Disputes = Disputes{
-		VerdictMS: verdictMS, BondUNTX: disputeBond, CostUNTX: disputeCost, SlashBps: 1000, ShareBps: 5000,
+		VerdictMS: verdictMS, BondUNTX: disputeBond, AtRiskUNTX: atRisk, CostUNTX: disputeCost, SlashBps: 1000, ShareBps: 5000,
 		Payee: chaintest.NewActor("payee").Hash, Threshold: 2, Attesters: NewKeys(keys...),
 	}
 	return t
@@ -73,7 +74,7 @@ func (w *world) action(k Kind) Action {
 	case KindClose, KindConcede:
 		a.AwardUNTX = 7
 	case KindVerdict:
-		a.AwardUNTX, a.SlashUNTX, a.Signatures = 7, 8, []Signature{{}, {1}, {2}}
+		a.AwardUNTX, a.SlashUNTX, a.TakenUNTX, a.Signatures = 7, 8, 9, []Signature{{}, {1}, {2}}
 	}
 	a.Terms = w.contested
 	return a
@@ -123,7 +124,7 @@ func (w *world) dispute(tb testing.TB) chain.Draft {
 func (w *world) decided(l Lot, award, slash uint64, attesters ...string) Verdict {
 	v := Verdict{AwardUNTX: award, SlashUNTX: slash}
 	for _, n := range attesters {
-		v.Signatures = append(v.Signatures, w.Attest(signer(n), l, award, slash))
+		v.Signatures = append(v.Signatures, w.Attest(signer(n), l, award, slash, 0))
 	}
 	return v
 }

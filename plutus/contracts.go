@@ -10,18 +10,20 @@ import (
 	"github.com/tallycompute/tally/chain"
 )
 
-// Contracts are the two scripts of one network. Read only; safe for concurrent use.
+// Contracts are the scripts of one network. Read only; safe for concurrent use.
 type Contracts struct {
 	Network      chain.Network
 	Params       Params
 	Policy       chain.ScriptHash // of the lots' tokens
 	Stub         chain.ScriptHash // of the lots' outputs
 	Address      chain.Address    // the stub's, without a stake part: where every lot is
+	Stake        chain.ScriptHash // of the stakes' outputs
+	StakeAddress chain.Address    // where every stake is
 	PolicyScript []byte           // Plutus V3, one CBOR byte-string layer
 	StubScript   []byte
+	StakeScript  []byte
 
-	tracedPolicy []byte
-	tracedStub   []byte
+	traced map[chain.ScriptHash][]byte // the traced build of each script, by the hash of the deployed one
 }
 
 // New applies the parameters. ErrParams: they could not work.
@@ -32,39 +34,42 @@ func build(n chain.Network, p Params, blueprint []byte) (*Contracts, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	policy, stub, err := codes(blueprint)
+	code, err := readCodes(blueprint)
 	if err != nil {
 		return nil, err
 	}
-	tracedPolicy, tracedStub, err := codes(tracedBlueprint)
+	traced, err := readCodes(tracedBlueprint)
 	if err != nil {
 		return nil, err
 	}
-	prefix, suffix, err := around(stub)
+	prefix, suffix, err := around(code.stub)
 	if err != nil {
 		return nil, err
 	}
-	args := p.data(n, prefix, suffix)
-	c := &Contracts{Network: n, Params: p}
-	if c.PolicyScript, err = apply(policy, args...); err != nil {
+	c := &Contracts{Network: n, Params: p, traced: map[chain.ScriptHash][]byte{}}
+	add := func(code, traced []byte, args ...data.PlutusData) (script []byte, h chain.ScriptHash, err error) {
+		if script, err = apply(code, args...); err != nil {
+			return nil, h, err
+		}
+		h = chain.HashScript(script)
+		c.traced[h], err = apply(traced, args...)
+		return script, h, err
+	}
+	if c.StakeScript, c.Stake, err = add(code.stake, traced.stake, integer(p.UnbondMS)); err != nil {
 		return nil, err
 	}
-	c.Policy = chain.HashScript(c.PolicyScript)
-	id := data.NewByteString(c.Policy[:])
-	if c.StubScript, err = apply(stub, id); err != nil {
+	if c.PolicyScript, c.Policy, err = add(code.policy, traced.policy, p.data(n, prefix, suffix, c.Stake)...); err != nil {
 		return nil, err
 	}
-	c.Stub = chain.HashScript(c.StubScript)
-	c.Address = chain.ScriptAddress(n, c.Stub)
-	if c.tracedPolicy, err = apply(tracedPolicy, args...); err != nil {
+	if c.StubScript, c.Stub, err = add(code.stub, traced.stub, data.NewByteString(c.Policy[:])); err != nil {
 		return nil, err
 	}
-	c.tracedStub, err = apply(tracedStub, id)
-	return c, err
+	c.Address, c.StakeAddress = chain.ScriptAddress(n, c.Stub), chain.ScriptAddress(n, c.Stake)
+	return c, nil
 }
 
 // data lists the policy's parameters in the order of validators/lots.ak.
-func (p Params) data(n chain.Network, stubPrefix, stubSuffix []byte) []data.PlutusData {
+func (p Params) data(n chain.Network, stubPrefix, stubSuffix []byte, stake chain.ScriptHash) []data.PlutusData {
 	return []data.PlutusData{
 		data.NewConstr(0, data.NewByteString(p.NTX.Policy[:]), data.NewByteString([]byte(p.NTX.Name))),
 		data.NewConstr(0, integer(p.MaxRangeMS), integer(p.MinReviewMS), integer(p.MaxReviewMS),
@@ -73,6 +78,7 @@ func (p Params) data(n chain.Network, stubPrefix, stubSuffix []byte) []data.Plut
 		data.NewConstr(0, data.NewByteString(stubPrefix), data.NewByteString(stubSuffix)),
 		data.NewByteString(magic(n)),
 		data.NewByteString(p.Sink[:]),
+		data.NewByteString(stake[:]),
 	}
 }
 

@@ -31,7 +31,7 @@ func (w *world) used(tb testing.TB, d chain.Draft, payer chaintest.Actor) (u cha
 	return u, len(tx.Bytes()), b.Fee
 }
 
-// published is both scripts as reference scripts.
+// published is the scripts as reference scripts.
 func (w *world) published(tb testing.TB) []chain.UTxO {
 	tb.Helper()
 	tx, err := w.submit(w.Deploy(frame(1)), w.stranger)
@@ -43,7 +43,7 @@ func (w *world) published(tb testing.TB) []chain.UTxO {
 		tb.Fatal(err)
 	}
 	refs := w.FindReferences(b.Outputs)
-	if len(refs) != 2 {
+	if len(refs) != 3 {
 		tb.Fatalf("%d published scripts found", len(refs))
 	}
 	return refs
@@ -71,7 +71,7 @@ func TestCosts(t *testing.T) {
 	one, size1, fee1 := measure(1)
 	many, size, fee := measure(41)
 	mem, steps := (many.Mem-one.Mem)/40, (many.Steps-one.Steps)/40
-	t.Logf("scripts: policy %d bytes, stub %d bytes", len(w.PolicyScript), len(w.StubScript))
+	t.Logf("scripts: policy %d bytes, stub %d bytes, stake %d bytes", len(w.PolicyScript), len(w.StubScript), len(w.StakeScript))
 	t.Logf("a lone claim: %d mem, %d steps, %d bytes, %d lovelace", one.Mem, one.Steps, size1, fee1)
 	t.Logf("one more claim: %d mem, %d steps, %d bytes, %d lovelace", mem, steps, (size-size1)/40, (fee-fee1)/40)
 	if one.Mem > 150_000 || one.Steps > 56_000_000 {
@@ -80,15 +80,16 @@ func TestCosts(t *testing.T) {
 	if mem > 50_000 || steps > 20_000_000 {
 		t.Error("one more claim is over its target")
 	}
-	rows := []string{"| Transition | Lots | Memory | Steps | Bytes | Fee, lovelace |", "|---|---|---|---|---|---|"}
+	rows := []string{"| Transition | Lots or stakes | Memory | Steps | Bytes | Fee, lovelace |", "|---|---|---|---|---|---|"}
 	for _, c := range passing() {
 		d := c.draft(w, t)
+		scripts := d.Scripts
 		d.References, d.Scripts = nil, nil
-		w.Contracts.use(&d, refs, w.PolicyScript)
+		for _, s := range scripts {
+			w.Contracts.use(&d, refs, s)
+		}
 		lots := len(d.Inputs)
-		if d.Inputs[0].Redeemer != nil {
-			w.Contracts.use(&d, refs, w.StubScript)
-		} else {
+		if lots > 0 && d.Inputs[0].Redeemer == nil {
 			lots-- // an opening spends its seed and a bond for each lot
 		}
 		u, size, fee := w.used(t, d, c.payer(w))

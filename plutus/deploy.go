@@ -6,12 +6,14 @@ import (
 	"github.com/tallycompute/tally/chain"
 )
 
-// Deploy publishes both scripts as reference scripts at the lots' own address. Without a lot token nobody can ever
+// Deploy publishes the scripts as reference scripts at the lots' own address. Without a lot token nobody can ever
 // spend them: their lovelace is the price of smaller transactions for everyone.
 func (c *Contracts) Deploy(f Frame) chain.Draft {
 	return chain.Draft{
 		From: f.From, Until: f.Until,
-		Outputs: []chain.Output{{Address: c.Address, Script: c.PolicyScript}, {Address: c.Address, Script: c.StubScript}},
+		Outputs: []chain.Output{
+			{Address: c.Address, Script: c.PolicyScript}, {Address: c.Address, Script: c.StubScript}, {Address: c.Address, Script: c.StakeScript},
+		},
 	}
 }
 
@@ -24,7 +26,7 @@ func (c *Contracts) FindReferences(utxos []chain.UTxO) []chain.UTxO {
 			continue
 		}
 		h := chain.HashScript(u.Script)
-		if h != c.Policy && h != c.Stub {
+		if c.traced[h] == nil {
 			continue
 		}
 		if old, ok := found[h]; !ok || u.Ref.Compare(old.Ref) < 0 {

@@ -12,14 +12,15 @@ const MaxAttesters = 9
 
 // Disputes are what an opening's terms say of disputed lots. Rates are hundredths of a percent of a lot's price.
 type Disputes struct {
-	VerdictMS uint64        `json:"verdict_ms"` // from a dispute's last moment to the end of verdicts
-	BondUNTX  uint64        `json:"bond_untx"`  // what the requester adds when it disputes a lot
-	CostUNTX  uint64        `json:"cost_untx"`  // paid by the loser
-	SlashBps  uint16        `json:"slash_bps"`  // the most that a verdict may take from the provider's bond beside the cost
-	ShareBps  uint16        `json:"share_bps"`  // the provider's when no verdict comes
-	Payee     chain.KeyHash `json:"payee"`      // gets the cost
-	Threshold uint8         `json:"threshold"`  // so many attesters decide
-	Attesters Keys          `json:"attesters"`
+	VerdictMS  uint64        `json:"verdict_ms"`   // from a dispute's last moment to the end of verdicts
+	BondUNTX   uint64        `json:"bond_untx"`    // what the requester adds when it disputes a lot
+	CostUNTX   uint64        `json:"cost_untx"`    // paid by the loser
+	SlashBps   uint16        `json:"slash_bps"`    // the most that a verdict may take from the provider's bond beside the cost
+	ShareBps   uint16        `json:"share_bps"`    // the provider's when no verdict comes
+	Payee      chain.KeyHash `json:"payee"`        // gets the cost
+	AtRiskUNTX uint64        `json:"at_risk_untx"` // of a provider's stake, the most that a verdict on its lot may take
+	Threshold  uint8         `json:"threshold"`    // so many attesters decide
+	Attesters  Keys          `json:"attesters"`
 }
 
 // validate says whether the policy could accept the terms of disputes under some parameters and prices.
@@ -34,6 +35,8 @@ func (d Disputes) validate() error {
 		return fmt.Errorf("%d ms for a verdict: %w", d.VerdictMS, ErrTerms)
 	case d.CostUNTX == 0 || d.CostUNTX > d.BondUNTX || d.BondUNTX > maxQuantity/2:
 		return fmt.Errorf("dispute bond %d, cost %d: %w", d.BondUNTX, d.CostUNTX, ErrTerms)
+	case d.AtRiskUNTX > maxQuantity:
+		return fmt.Errorf("%d of a stake at risk: %w", d.AtRiskUNTX, ErrTerms)
 	case d.SlashBps > wholeBps || d.ShareBps > wholeBps:
 		return fmt.Errorf("slash %d and share %d of %d: %w", d.SlashBps, d.ShareBps, wholeBps, ErrTerms)
 	}
@@ -52,21 +55,22 @@ func (d Disputes) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, d.CostUNTX)
 	b = binary.BigEndian.AppendUint16(b, d.SlashBps)
 	b = binary.BigEndian.AppendUint16(b, d.ShareBps)
-	b = append(append(b, d.Payee[:]...), d.Threshold)
-	return append(b, d.Attesters...)
+	b = binary.BigEndian.AppendUint64(append(b, d.Payee[:]...), d.AtRiskUNTX)
+	return append(append(b, d.Threshold), d.Attesters...)
 }
 
 // readDisputes reads what append wrote, of a length that was checked.
 func readDisputes(b []byte) Disputes {
 	return Disputes{
-		VerdictMS: binary.BigEndian.Uint64(b),
-		BondUNTX:  binary.BigEndian.Uint64(b[8:]),
-		CostUNTX:  binary.BigEndian.Uint64(b[16:]),
-		SlashBps:  binary.BigEndian.Uint16(b[24:]),
-		ShareBps:  binary.BigEndian.Uint16(b[26:]),
-		Payee:     chain.KeyHash(b[28:56]),
-		Threshold: b[56],
-		Attesters: Keys(b[57:]),
+		VerdictMS:  binary.BigEndian.Uint64(b),
+		BondUNTX:   binary.BigEndian.Uint64(b[8:]),
+		CostUNTX:   binary.BigEndian.Uint64(b[16:]),
+		SlashBps:   binary.BigEndian.Uint16(b[24:]),
+		ShareBps:   binary.BigEndian.Uint16(b[26:]),
+		Payee:      chain.KeyHash(b[28:56]),
+		AtRiskUNTX: binary.BigEndian.Uint64(b[56:]),
+		Threshold:  b[64],
+		Attesters:  Keys(b[65:]),
 	}
 }
 

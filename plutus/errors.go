@@ -14,6 +14,8 @@ var (
 	ErrVoucher = errors.New("invalid voucher")
 	// ErrVerdict is a verdict that too few of a job's attesters signed, or that the contracts do not pay.
 	ErrVerdict = errors.New("invalid verdict")
+	// ErrStake is an output that is not a stake of these contracts.
+	ErrStake = errors.New("not a stake")
 	// ErrDraft is a transition that cannot be made from what was given.
 	ErrDraft = errors.New("impossible transition")
 	// ErrUnknownLot is a settlement of a lot that the index never saw opened.

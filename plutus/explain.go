@@ -30,12 +30,8 @@ func (c *Contracts) Explain(err error) error {
 	if !errors.As(err, &se) || se.Context == nil {
 		return err
 	}
-	code := c.tracedPolicy
-	switch se.Script {
-	case c.Policy:
-	case c.Stub:
-		code = c.tracedStub
-	default:
+	code, ours := c.traced[se.Script]
+	if !ours {
 		return err
 	}
 	label, err2 := lastTrace(code, se.Context)
@@ -69,7 +65,7 @@ func sentence(check string) string {
 
 func sentences() map[string]string {
 	return map[string]string{
-		"redeemer":               "the redeemer is none of the policy's",
+		"redeemer":               "the redeemer is none of the script's",
 		"stub.policy":            "a lot can be spent only where the lots' policy runs",
 		"tx.mint":                "the transaction must mint and burn lot tokens and nothing else",
 		"tx.certificates":        "the transaction must carry no certificates",
@@ -170,11 +166,19 @@ func sentences() map[string]string {
 		"verdict.signatures":     "enough of the job's attesters must have signed this verdict on this lot",
 		"award.amount":           "the provider can be awarded no more than the price",
 		"award.slash":            "no more can be slashed than the terms say, and nothing of a provider that won",
+		"award.taken":            "no more can be taken of a stake than the terms say, and nothing of a provider that won",
 		"award.output":           "three outputs must pay the requester, the provider and the payee of the cost",
 		"award.requester":        "the requester must get its lovelace, the rest of the price and its dispute bond, less the cost if it lost",
 		"award.provider":         "the provider must get its lovelace, its award and its bond, less cost and slash if it lost",
 		"award.cost":             "the payee must get the dispute's cost",
-		"award.sink":             "the sink must get what is slashed",
+		"award.sink":             "the sink must get what is slashed, of the bond and of the stake",
+		"stakes.value":           "a stake must hold lovelace and NTX and nothing else",
+		"stakes.owner":           "the stakes must be the provider's",
+		"stakes.redeemers":       "no script may run beside the lot and its provider's stakes",
+		"stakes.taken":           "the stakes must hold what is taken, and none of them be untouched",
+		"stakes.left":            "an output behind those that pay must be what is left of the stakes",
+		"stakes.lovelace":        "what is left of the stakes must hold all their lovelace",
+		"stakes.stake":           "what is left of the stakes must be at their address and say what the last one said",
 		"concede.burn":           "exactly the token of the lot must be burned",
 		"concede.token":          "the lot is not disputed, or not of this job",
 		"concede.amount":         "one side must concede all of the price",
@@ -185,5 +189,19 @@ func sentences() map[string]string {
 		"lapse.output":           "two outputs must pay the requester and the provider",
 		"lapse.requester":        "the requester must get its lovelace, its part of the price and its dispute bond less the cost",
 		"lapse.provider":         "the provider must get its lovelace, its part of the price, its bond and the dispute's cost",
+		"stake.datum":            "an output at the stakes' address without a stake's datum is no stake",
+		"unbond.signer":          "the stake's owner must sign",
+		"unbond.since":           "the stake is unbonding already",
+		"unbond.one":             "unbonding takes exactly one stake and no other script's output",
+		"unbond.range":           "the validity range must have an end",
+		"unbond.output":          "the first output must be the unbonding stake",
+		"unbond.lovelace":        "the unbonding stake must hold no less lovelace than before",
+		"unbond.datum":           "the unbonding stake must say its owner, the end of the validity range and its policy",
+		"unbond.stake":           "the unbonding stake must be the same stake",
+		"withdraw.signer":        "the stake's owner must sign",
+		"withdraw.since":         "the stake is not unbonding",
+		"withdraw.range":         "the validity range must have a beginning",
+		"withdraw.time":          "the stake's delay is not over",
+		"slash.policy":           "of a stake only a verdict of the policy it names can take",
 	}
 }

@@ -75,8 +75,8 @@ func TestHashes(t *testing.T) {
 		policy  string
 		address string
 	}{
-		{"mainnet", chain.Network{Magic: 764824073, ID: 1}, mainnet, "96d75096ef05b7ddb66c92f611f7a294b4bb3a1e0fefe16a1184631a", "addr1w8f9knujfhw4erletsquvu0met75g2us0h65gxmr65x5zscd58yea"},
-		{"preprod", chain.Network{Magic: 1}, preprod, "30b4236db7bf883471f64f57ff16b5d1d3df4cc2e7c6772ba59124e3", "addr_test1wpy95v7usr6gjg2wf4a772alvjg7aesj3hz9gggjw8jtn9qh69fu5"},
+		{"mainnet", chain.Network{Magic: 764824073, ID: 1}, mainnet, "9fa81f2d24de8a32f7f7d86c1034f74deb55ad0ef661443369255d6e", "addr1w8htzn4kd3pxcv68udxdjvfsyzsvczax9rjle6zx3kh0uxgmph2mr"},
+		{"preprod", chain.Network{Magic: 1}, preprod, "04d18bfd8c52a163393b771f4c6f637ebb2ba635b56880f5682800c8", "addr_test1wrzff35my4u85l3cdgw582zsn6y4z9qfru5jlrhz3ex4rxcm7j5gw"},
 	} {
 		got, err := New(c.network, c.params)
 		if err != nil {
@@ -91,11 +91,11 @@ func TestHashes(t *testing.T) {
 // TestStubIsPinned: the policy hashes the stub's code around its own id, so nothing else of the code may
 // depend on the id.
 func TestStubIsPinned(t *testing.T) {
-	_, stub, err := codes(silentBlueprint)
+	code, err := readCodes(silentBlueprint)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, after, err := around(stub)
+	before, after, err := around(code.stub)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,6 +120,7 @@ func TestParamsThatCannotWork(t *testing.T) {
 		"horizon upside down": func(p *Params) { p.MaxHorizonMS = p.MinHorizonMS - 1 },
 		"no verdict":          func(p *Params) { p.MinVerdictMS = 0 },
 		"endless verdict":     func(p *Params) { p.MaxVerdictMS = 1 << 60 },
+		"too short a delay":   func(p *Params) { p.UnbondMS = p.lifeMS() + p.MaxRangeMS - 1 },
 		"no sink":             func(p *Params) { p.Sink = chain.ScriptHash{} },
 	} {
 		p := Live(ntx)

@@ -142,7 +142,7 @@ func TestOneJob(t *testing.T) {
 	m.do(m.Deploy(frame(1)), m.stranger, 1)
 	lots := m.openAll()
 	refs := m.FindReferences(m.UTxOs(m.Address))
-	if len(refs) != 2 {
+	if len(refs) != 3 {
 		t.Fatalf("%d published scripts", len(refs))
 	}
 	in := func(from chain.Slot) Frame { return Frame{From: from, Until: from + 900, References: refs} }

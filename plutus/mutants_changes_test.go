@@ -79,6 +79,31 @@ func changes() []change {
 				m.balance()
 			}
 		}},
+		{"a stake more", func(m *mutant) { m.spendStake(&m.d, m.anyStake(), uint(m.rng.IntN(4))) }},
+		{"another stake in the place of one", func(m *mutant) {
+			for i, in := range m.d.Inputs {
+				if in.Address == m.StakeAddress && m.rng.IntN(2) == 0 {
+					ref := in.Ref
+					m.d.Inputs[i].UTxO = m.anyStake().UTxO
+					m.d.Inputs[i].Ref = ref
+				}
+			}
+		}},
+		{"another stake among the outputs", func(m *mutant) {
+			m.output(func(o *chain.Output) {
+				v := o.Value
+				if *o = m.anyStake().UTxO.Output; m.rng.IntN(4) > 0 {
+					o.Value = v
+				}
+			})
+		}},
+		{"a stake is asked something else", func(m *mutant) {
+			for i, in := range m.d.Inputs {
+				if in.Address == m.StakeAddress && m.rng.IntN(2) == 0 {
+					m.d.Inputs[i].Redeemer = raw(data.NewConstr(uint(m.rng.IntN(4))))
+				}
+			}
+		}},
 		{"another lot in the place of one", func(m *mutant) {
 			for i, in := range m.d.Inputs {
 				if in.Redeemer != nil && m.rng.IntN(2) == 0 {
@@ -159,10 +184,11 @@ func changes() []change {
 					continue
 				}
 				a := Action{Kind: KindVerdict, Terms: m.contested, AwardUNTX: uint64(m.rng.IntN(3)) * price / 2, SlashUNTX: uint64(m.rng.IntN(3)) * slash / 2}
+				a.TakenUNTX = []uint64{0, 1, secondStake, firstStake, taken, taken - 1, firstStake + secondStake}[m.rng.IntN(7)]
 				for i := range m.contested.Disputes.Attesters.List() {
 					s := Signature{}
 					if m.rng.IntN(3) > 0 {
-						s = m.attestAs(i, l, a.AwardUNTX, a.SlashUNTX)
+						s = m.attestAs(i, l, a)
 					}
 					a.Signatures = append(a.Signatures, s)
 				}
@@ -259,7 +285,7 @@ func (m *mutant) somebody() chaintest.Actor { return m.everyone()[m.rng.IntN(len
 
 // anywhere is an address of a party's, ours, or nearly.
 func (m *mutant) anywhere() chain.Address {
-	a := []chain.Address{m.Address, m.staked(), chain.ScriptAddress(m.Network, chain.ScriptHash{9}), chain.Base(m.Network, m.somebody().Hash, m.stranger.Hash)}
+	a := []chain.Address{m.Address, m.staked(), m.StakeAddress, withStakePart(m.Stake, m.stranger.Hash), chain.ScriptAddress(m.Network, chain.ScriptHash{9}), chain.Base(m.Network, m.somebody().Hash, m.stranger.Hash)}
 	a = append(a, m.addresses...)
 	for _, x := range m.everyone() {
 		a = append(a, x.Address)
@@ -285,11 +311,17 @@ func (m *mutant) anyTerms() Terms {
 	return m.jobs[m.rng.IntN(len(m.jobs))]
 }
 
+// anyStake is a stake that can be on a chain: of anybody, bonded or not, long enough ago or not.
+func (m *mutant) anyStake() Stake {
+	since := []chain.Time{0, 0, m.matured(), m.matured() + 1, m.at(m.d.Until), m.at(m.d.Until) - 1}[m.rng.IntN(6)]
+	return m.stake(m.byte(), m.rng.IntN(2), []uint64{firstStake, secondStake, taken, firstStake + secondStake - taken, 1}[m.rng.IntN(5)], since)
+}
+
 // attestAs signs a verdict with the key of the attester that stands at i in the terms.
-func (m *mutant) attestAs(i int, l Lot, award, slash uint64) Signature {
+func (m *mutant) attestAs(i int, l Lot, a Action) Signature {
 	for _, n := range attesterNames {
 		if k := signer(n); KeyOf(k) == m.contested.Disputes.Attesters.List()[i] {
-			return m.Attest(k, l, award, slash).Signature
+			return m.Attest(k, l, a.AwardUNTX, a.SlashUNTX, a.TakenUNTX).Signature
 		}
 	}
 	return Signature{}

@@ -45,8 +45,12 @@ func (d due) add(a chain.Address, v chain.Value) {
 // judge says whether a transaction that the contracts accept does harm.
 func (d *deal) judge() error {
 	b := d.body
+	staked, err := d.staked()
+	if err != nil {
+		return err
+	}
 	if !d.concerned() {
-		return nil
+		return d.owned(staked)
 	}
 	if b.HasCertificates || b.HasWithdrawals || b.HasVotes || b.HasProposals {
 		return harm("something beside the transition")
@@ -63,6 +67,9 @@ func (d *deal) judge() error {
 	if err != nil {
 		return err
 	}
+	if len(staked) > 0 && (len(before) != 1 || before[0].State != Disputed) {
+		return harm("a stake is spent beside %d lots", len(before))
+	}
 	after, err := d.made()
 	if err != nil {
 		return err
@@ -73,7 +80,7 @@ func (d *deal) judge() error {
 	case len(after) > 0:
 		return d.continues(before, after)
 	}
-	return d.ends(before)
+	return d.ends(before, staked)
 }
 
 // concerned says whether the transaction has anything of ours: a token minted, burned or moved, or an output at our
@@ -101,7 +108,7 @@ func (d *deal) concerned() bool {
 func (d *deal) spent() (lots []Lot, err error) {
 	for _, ref := range d.body.Inputs {
 		u := d.resolved[ref]
-		if _, script := u.Address.Script(); !script {
+		if h, script := u.Address.Script(); !script || chain.ScriptHash(h) == d.Stake {
 			continue
 		}
 		l, err := d.ReadLot(u, d.terms[d.JobOf(u)])
@@ -237,7 +244,7 @@ func (d *deal) continues(before, after []Lot) error {
 
 // ends: there is a way to end all these lots that the signers and the time allow, and in which everybody who has not
 // signed gets what is due.
-func (d *deal) ends(lots []Lot) error {
+func (d *deal) ends(lots []Lot, staked []Stake) error {
 	var why []error
 	for _, way := range []struct {
 		name string
@@ -276,11 +283,11 @@ func (d *deal) ends(lots []Lot) error {
 			}
 			signed := 0
 			for i, k := range t.Disputes.Attesters.List() {
-				if i < len(a.Signatures) && k.verifies(d.verdictMessage(l, a.AwardUNTX, a.SlashUNTX), a.Signatures[i]) {
+				if i < len(a.Signatures) && k.verifies(d.verdictMessage(l, a.AwardUNTX, a.SlashUNTX, a.TakenUNTX), a.Signatures[i]) {
 					signed++
 				}
 			}
-			return signed >= int(t.Disputes.Threshold) && d.loses(l, t, a.AwardUNTX, a.SlashUNTX, g)
+			return signed >= int(t.Disputes.Threshold) && d.loses(l, t, a.AwardUNTX, a.SlashUNTX, g) && d.taken(l, t, a, staked, g)
 		}},
 		{"the provider concedes", func(l Lot, t Terms, g due) bool {
 			return l.State == Disputed && len(lots) == 1 && d.has(l.Provider) && d.loses(l, t, 0, 0, g)
@@ -295,7 +302,7 @@ func (d *deal) ends(lots []Lot) error {
 			return l.State == Disputed && len(lots) == 1 && d.at(d.body.From) >= l.Deadline
 		}},
 	} {
-		g, allowed := due{}, true
+		g, allowed := due{}, way.name == "verdict" || len(staked) == 0
 		for _, l := range lots {
 			t, known := d.terms[l.Job]
 			allowed = allowed && known && way.due(l, t, g)

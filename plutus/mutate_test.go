@@ -65,6 +65,7 @@ func act(a Action) func(*world, *chain.Draft) {
 // says are the fields of a redeemer whose terms may be any.
 func says(a Action) []data.PlutusData {
 	terms := data.NewByteString(a.Terms.pack())
+	taken := data.NewInteger(big.NewInt(int64(a.TakenUNTX)))
 	award, slash := data.NewInteger(big.NewInt(int64(a.AwardUNTX))), data.NewInteger(big.NewInt(int64(a.SlashUNTX)))
 	switch a.Kind {
 	case KindClaim:
@@ -82,7 +83,7 @@ func says(a Action) []data.PlutusData {
 			}
 			list = append(list, data.NewByteString(b))
 		}
-		return []data.PlutusData{terms, award, slash, data.NewList(list...)}
+		return []data.PlutusData{terms, award, slash, taken, data.NewList(list...)}
 	case KindRedeem:
 		var list []data.PlutusData
 		for _, e := range a.Earned {

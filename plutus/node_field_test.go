@@ -77,7 +77,7 @@ func (f *field) furnish(tb testing.TB) {
 	published := f.fund(tb, f.leastCoins(d.Outputs)...)
 	f.settled(tb, published[0])
 	f.references = f.contracts.FindReferences(published)
-	if len(f.references) != 2 {
+	if len(f.references) != 3 {
 		tb.Fatalf("%d published scripts", len(f.references))
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/tallycompute/tally/chain"
 )
 
-// inert are outputs that anybody can make and that nothing comes of: the ledger takes them, and they are no lots. Using
+// inert are outputs that anybody can make and that nothing comes of: the ledger takes them, and they are neither lots nor stakes. Using
 // one in a transition is among the attacks.
 func (r *report) inert(t *testing.T, f *field) {
 	t.Helper()
@@ -29,6 +29,11 @@ func (r *report) inert(t *testing.T, f *field) {
 	bloated.Value.Coin = 30_000_000
 	naked := a.fake(0xee, 0, Open, false)
 	naked.Datum = nil
+	forged := func(f func(*chain.UTxO)) chain.UTxO {
+		u := a.stake(0xee, 0, firstStake, 0).UTxO
+		f(&u)
+		return u
+	}
 	staked := a.fake(0xee, 0, Open, true)
 	staked.Address = a.staked()
 	for _, x := range []struct {
@@ -41,13 +46,19 @@ func (r *report) inert(t *testing.T, f *field) {
 		{"NTX and dust at our address", dusty},
 		{"a datum of 4 KiB at our address", bloated},
 		{"no datum at our address", naked},
+		{"a stake that says nothing", forged(func(u *chain.UTxO) { u.Datum = nil })},
+		{"a stake that names other contracts", forged(func(u *chain.UTxO) { policyOf(&u.Output, a.world, chain.ScriptHash{1}) })},
+		{"a stake with dust", forged(func(u *chain.UTxO) { dust(&u.Output) })},
+		{"a stake without NTX", forged(func(u *chain.UTxO) { u.Value = chain.Coins(ada) })},
+		{"a stake with a stake part", forged(func(u *chain.UTxO) { u.Address = withStakePart(a.Stake, a.requester.Hash) })},
 	} {
 		made := f.fund(t, x.u.Output)[0]
 		f.settled(t, made)
-		_, err := f.contracts.ReadLot(made, a.terms)
-		got := row{section: "inert", kind: "-", name: x.name, passed: errors.Is(err, ErrLot)}
-		if err == nil {
-			got.why = "it is read as a lot"
+		_, asLot := f.contracts.ReadLot(made, a.terms)
+		_, asStake := f.contracts.ReadStake(made)
+		got := row{section: "inert", kind: "-", name: x.name, passed: errors.Is(asLot, ErrLot) && errors.Is(asStake, ErrStake)}
+		if !got.passed {
+			got.why = "it is read as a lot or as a stake"
 		}
 		r.add(t, got)
 	}

@@ -21,6 +21,7 @@ type Event struct {
 	ToRequesterUNTX uint64 `json:"to_requester_untx,omitempty"`
 	ToPayeeUNTX     uint64 `json:"to_payee_untx,omitempty"`
 	ToSinkUNTX      uint64 `json:"to_sink_untx,omitempty"`
+	TakenUNTX       uint64 `json:"taken_untx,omitempty"` // Verdict: of the provider's stake, to the sink
 }
 
 // Observe says what a transaction did to the lots, in the order of their outputs or inputs; nothing if it did nothing
@@ -100,7 +101,7 @@ func (c *Contracts) ended(tx chain.BlockTx, a Action, lookup func(chain.OutRef) 
 	}
 	var events []Event
 	for i, l := range lots {
-		e := Event{Kind: a.Kind, Lot: l, Spent: l.Ref, Terms: a.Terms, AwardUNTX: a.AwardUNTX}
+		e := Event{Kind: a.Kind, Lot: l, Spent: l.Ref, Terms: a.Terms, AwardUNTX: a.AwardUNTX, TakenUNTX: a.TakenUNTX}
 		if a.Kind == KindRedeem {
 			e.Terms, e.AwardUNTX = a.Earned[i].Terms, a.Earned[i].CumulativeUNTX
 		}

@@ -18,7 +18,8 @@ type Params struct {
 	MinVerdictMS   uint64           `json:"min_verdict_ms"`   // from a dispute to the end of verdicts, at least
 	MaxVerdictMS   uint64           `json:"max_verdict_ms"`   // and at most
 	MinLotLovelace chain.Lovelace   `json:"min_lot_lovelace"` // the least that terms may put into a lot
-	Sink           chain.ScriptHash `json:"sink"`             // where slashed bonds go: of a script that nobody can satisfy
+	UnbondMS       uint64           `json:"unbond_ms"`        // for so long an unbonding stake can still be taken: longer than any lot lives
+	Sink           chain.ScriptHash `json:"sink"`             // where what is slashed goes: of a script that nobody can satisfy
 }
 
 // Sink is the hash of the native script "any of no scripts" (Conway ledger specification, [2, []]), which no transaction
@@ -37,18 +38,20 @@ const (
 func Devnet(ntx chain.AssetID) Params {
 	return Params{
 		NTX: ntx, MinReviewMS: secondMS, MaxReviewMS: dayMS, MaxRangeMS: 30 * minuteMS, MinHorizonMS: secondMS, MaxHorizonMS: 7 * dayMS,
-		MinVerdictMS: secondMS, MaxVerdictMS: dayMS, MinLotLovelace: 1_000_000, Sink: Sink(),
+		MinVerdictMS: secondMS, MaxVerdictMS: dayMS, MinLotLovelace: 1_000_000, UnbondMS: 10 * dayMS, Sink: Sink(),
 	}
 }
 
 // Live are parameters for preview, preprod and mainnet, where a block comes about every 20 seconds and a rollback may
 // take some of them back. Half an hour of validity is enough to gather witnesses. A review or a job of less than ten
 // minutes could pass while blocks are slow, and a verdict takes attesters an hour; reviews and verdicts of more than 14
-// days, or a job of more than 90, would lock a bond for longer than any job needs. 1.5 ADA is below what the ledger demands of a lot, and keeps dust out if that ever falls.
+// days, or a job of more than 90, would lock a bond for longer than any job needs. 1.5 ADA is below what the ledger
+// demands of a lot, and keeps dust out if that ever falls. No lot lives longer than 118 days, so a stake that was seen at
+// an opening can be taken for 120.
 func Live(ntx chain.AssetID) Params {
 	return Params{
 		NTX: ntx, MinReviewMS: 10 * minuteMS, MaxReviewMS: 14 * dayMS, MaxRangeMS: 30 * minuteMS, MinHorizonMS: 10 * minuteMS, MaxHorizonMS: 90 * dayMS,
-		MinVerdictMS: hourMS, MaxVerdictMS: 14 * dayMS, MinLotLovelace: 1_500_000, Sink: Sink(),
+		MinVerdictMS: hourMS, MaxVerdictMS: 14 * dayMS, MinLotLovelace: 1_500_000, UnbondMS: 120 * dayMS, Sink: Sink(),
 	}
 }
 
@@ -85,11 +88,16 @@ func (p Params) Validate() error {
 		return fmt.Errorf("range of %d ms: %w", p.MaxRangeMS, ErrParams)
 	case p.MinLotLovelace == 0:
 		return fmt.Errorf("no lovelace in a lot: %w", ErrParams)
+	case !window(p.lifeMS()+p.MaxRangeMS, p.UnbondMS, 4*365*dayMS):
+		return fmt.Errorf("unbonding in %d ms, a lot lives %d: %w", p.UnbondMS, p.lifeMS(), ErrParams)
 	case p.Sink == chain.ScriptHash{}:
 		return fmt.Errorf("no sink: %w", ErrParams)
 	}
 	return nil
 }
+
+// lifeMS is the longest life of a lot: from the last moment of its opening to the last of a verdict.
+func (p Params) lifeMS() uint64 { return p.MaxHorizonMS + p.MaxReviewMS + p.MaxVerdictMS }
 
 // window says whether there is a duration between least and most, and none without end.
 func window(least, most, end uint64) bool { return 0 < least && least <= most && most <= end }

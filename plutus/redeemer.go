@@ -43,6 +43,7 @@ type Action struct {
 	Root       [32]byte    // Commit
 	AwardUNTX  uint64      // Close, Verdict, Concede: see Lot.Split
 	SlashUNTX  uint64      // Verdict
+	TakenUNTX  uint64      // Verdict: of the provider's stake
 	Signatures []Signature // Verdict: of the attesters in order; zero: none of that one
 	Earned     []Earning   // Redeem: of the lots in the order of their inputs
 }
@@ -107,7 +108,7 @@ func (a Action) Encode() ([]byte, error) {
 				list = append(list, data.NewByteString(s[:]))
 			}
 		}
-		f = append(f, integer(a.AwardUNTX), integer(a.SlashUNTX), data.NewList(list...))
+		f = append(f, integer(a.AwardUNTX), integer(a.SlashUNTX), integer(a.TakenUNTX), data.NewList(list...))
 	}
 	return chain.EncodeData(data.NewConstr(uint(tag), f...))
 }
@@ -126,7 +127,7 @@ func DecodeAction(b []byte, n chain.Network) (Action, error) {
 		return Action{}, fmt.Errorf("redeemer %v: %w", d, ErrRedeemer)
 	}
 	a := Action{Kind: kinds()[c.Tag]}
-	want := map[Kind]int{KindClaim: 0, KindCommit: 2, KindClose: 2, KindConcede: 2, KindVerdict: 4}
+	want := map[Kind]int{KindClaim: 0, KindCommit: 2, KindClose: 2, KindConcede: 2, KindVerdict: 5}
 	if n, ok := want[a.Kind]; (ok && len(c.Fields) != n) || (!ok && len(c.Fields) != 1) {
 		return Action{}, fmt.Errorf("%s of %d fields: %w", a.Kind, len(c.Fields), ErrRedeemer)
 	}
@@ -150,11 +151,14 @@ func DecodeAction(b []byte, n chain.Network) (Action, error) {
 	case KindClose, KindConcede:
 		a.AwardUNTX, ok = readUint(c.Fields[1])
 	case KindVerdict:
-		var ok1, ok2 bool
-		a.AwardUNTX, ok1 = readUint(c.Fields[1])
-		a.SlashUNTX, ok2 = readUint(c.Fields[2])
-		a.Signatures, ok = readSignatures(c.Fields[3])
-		ok = ok && ok1 && ok2
+		for i, q := range []*uint64{&a.AwardUNTX, &a.SlashUNTX, &a.TakenUNTX} {
+			var read bool
+			*q, read = readUint(c.Fields[1+i])
+			ok = ok && read
+		}
+		var read bool
+		a.Signatures, read = readSignatures(c.Fields[4])
+		ok = ok && read
 	}
 	if !ok {
 		return Action{}, fmt.Errorf("what a %s says beside its terms: %w", a.Kind, ErrRedeemer)

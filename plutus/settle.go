@@ -136,8 +136,8 @@ func (c *Contracts) end(l Lot, t Terms, a Action, f Frame, states ...State) (cha
 	if s.PayeeUNTX > 0 {
 		d.Outputs = append(d.Outputs, c.payout(chain.Enterprise(c.Network, t.Disputes.Payee), 0, s.PayeeUNTX))
 	}
-	if s.SinkUNTX > 0 {
-		d.Outputs = append(d.Outputs, c.payout(chain.ScriptAddress(c.Network, c.Params.Sink), 0, s.SinkUNTX))
+	if slashed := s.SinkUNTX + a.TakenUNTX; slashed > 0 {
+		d.Outputs = append(d.Outputs, c.payout(chain.ScriptAddress(c.Network, c.Params.Sink), 0, slashed))
 	}
 	return d, nil
 }

@@ -43,7 +43,7 @@ type Terms struct {
 const (
 	plainSize   = 160
 	voucherSize = 192
-	disputeSize = 249
+	disputeSize = 257
 )
 
 // MaxTermsSize is the most bytes that packed terms can have.

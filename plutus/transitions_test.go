@@ -34,6 +34,9 @@ func passing() []struct {
 		{"verdict", (*world).verdict, stranger},
 		{"concede", (*world).concede, provider},
 		{"lapse", (*world).lapse, stranger},
+		{"verdict, of stakes", (*world).verdictOfStakes, stranger},
+		{"unbond", (*world).unbond, provider},
+		{"withdraw", (*world).withdraw, provider},
 	}
 }
 

@@ -18,7 +18,7 @@ func vectorTerms() Terms {
 		DeclineBy: 2_000_000, CommitBy: 5_000_000, ReviewMS: 600_000, BondBps: 2000, PenaltyBps: 1000, LotLovelace: 2_000_000,
 		Rest: [32]byte(fill(0x99)),
 	}, 600_000)
-	t.Disputes.BondUNTX, t.Disputes.CostUNTX, t.Disputes.Payee = 150_000, 50_000, chain.KeyHash(fill(0xbb))
+	t.Disputes.BondUNTX, t.Disputes.CostUNTX, t.Disputes.AtRiskUNTX, t.Disputes.Payee = 150_000, 50_000, 500_000, chain.KeyHash(fill(0xbb))
 	return t
 }
 
@@ -47,7 +47,7 @@ func TestVectors(t *testing.T) {
 	}
 	for _, k := range terms.Disputes.Attesters.List() {
 		for _, n := range attesterNames {
-			if a := c.Attest(signer(n), l, 300_000, 100_000); a.Attester == k && !bytes.Contains(contested, []byte(hex.EncodeToString(a.Signature[:]))) {
+			if a := c.Attest(signer(n), l, 300_000, 100_000, 0); a.Attester == k && !bytes.Contains(contested, []byte(hex.EncodeToString(a.Signature[:]))) {
 				t.Errorf("verdict by %s: %x", k, a.Signature)
 			}
 		}

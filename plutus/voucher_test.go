@@ -116,7 +116,7 @@ func TestVerdictWorthNothing(t *testing.T) {
 	for name, v := range map[string]Verdict{
 		"good":             good,
 		"by all":           w.decided(l, award, slash, attesterNames...),
-		"beside a forgery": {award, slash, append([]Attestation{{Attester: KeyOf(signer("attester2"))}}, good.Signatures...)},
+		"beside a forgery": {award, slash, 0, append([]Attestation{{Attester: KeyOf(signer("attester2"))}}, good.Signatures...)},
 	} {
 		if err := v.Verify(w.Contracts, l, w.contested); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -129,10 +129,11 @@ func TestVerdictWorthNothing(t *testing.T) {
 		"by one, twice":     w.decided(l, award, slash, "attester1", "attester1"),
 		"by a stranger":     w.decided(l, award, slash, "attester1", "stranger"),
 		"on a sibling":      w.decided(sibling, award, slash, "attester0", "attester1"),
-		"of another award":  {award + 1, slash, good.Signatures},
-		"of another slash":  {award, slash + 1, good.Signatures},
+		"of another award":  {award + 1, slash, 0, good.Signatures},
+		"of another slash":  {award, slash + 1, 0, good.Signatures},
+		"taking of a stake": {award, slash, 1, good.Signatures},
 		"by nobody":         {},
-		"with no signature": {award, slash, []Attestation{{Attester: KeyOf(signer("attester0"))}, {Attester: KeyOf(signer("attester1"))}}},
+		"with no signature": {award, slash, 0, []Attestation{{Attester: KeyOf(signer("attester0"))}, {Attester: KeyOf(signer("attester1"))}}},
 	} {
 		if err := v.Verify(w.Contracts, l, w.contested); !errors.Is(err, ErrVerdict) {
 			t.Errorf("%s: %v", name, err)

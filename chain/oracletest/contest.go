@@ -162,7 +162,7 @@ func (w *world) decide(ctx context.Context, j *job, i int, attached bool) error 
 		if i%4 == 3 {
 			v = plutus.Verdict{SlashUNTX: l.BondUNTX / 100}
 		}
-		v.Signatures = []plutus.Attestation{w.contracts.Attest(signing("attester"), l, v.AwardUNTX, v.SlashUNTX)}
+		v.Signatures = []plutus.Attestation{w.contracts.Attest(signing("attester"), l, v.AwardUNTX, v.SlashUNTX, 0)}
 		d.shape, d.payer = "verdict", w.person("stranger")
 		d.Draft, err = w.contracts.Verdict(l, j.terms, v, f)
 	}

@@ -132,7 +132,7 @@ func (a *app) deploy(ctx context.Context, c *coffer, p sending) error {
 		return err
 	}
 	there, err := c.node.UTxOs(ctx, contracts.Address)
-	if err != nil || len(contracts.FindReferences(there)) == 2 {
+	if err != nil || len(contracts.FindReferences(there)) == len(contracts.Deploy(plutus.Frame{}).Outputs) {
 		return err
 	}
 	if err := c.count(ctx); err != nil {

@@ -143,7 +143,7 @@ func (d *doctor) scripts(ctx context.Context, nd *node.Node, n testnet.Network) 
 		d.warn("scripts", "nothing: transactions carry the scripts and cost more until somebody publishes them",
 			"%d of %d are published at %s", len(found), published, c.Address)
 	} else {
-		d.ok("scripts", "published in %s and %s", found[0].Ref, found[1].Ref)
+		d.ok("scripts", "published in %s, %s and %s", found[0].Ref, found[1].Ref, found[2].Ref)
 	}
 	return nil
 }
