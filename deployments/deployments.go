@@ -31,6 +31,7 @@ type Deployment struct {
 	Params    plutus.Params    `json:"params"`
 	Policy    chain.ScriptHash `json:"policy"`
 	Stub      chain.ScriptHash `json:"stub"`
+	Stake     chain.ScriptHash `json:"stake"`
 	Address   chain.Address    `json:"address"`   // of every lot
 	Published []chain.OutRef   `json:"published"` // outputs that hold the scripts; none: nobody has published them yet
 }
@@ -64,9 +65,9 @@ func (n Network) Find(c *plutus.Contracts) (d Deployment, ok bool, err error) {
 		if d.Params != c.Params {
 			continue
 		}
-		if d.Policy != c.Policy || d.Stub != c.Stub || d.Address != c.Address {
-			return d, true, fmt.Errorf("policy %s and stub %s on %s, this program makes %s and %s of the same parameters: %w",
-				d.Policy, d.Stub, n.Name, c.Policy, c.Stub, ErrPinned)
+		if d.Policy != c.Policy || d.Stub != c.Stub || d.Stake != c.Stake || d.Address != c.Address {
+			return d, true, fmt.Errorf("policy %s, stub %s and stake %s on %s, this program makes %s, %s and %s of the same parameters: %w",
+				d.Policy, d.Stub, d.Stake, n.Name, c.Policy, c.Stub, c.Stake, ErrPinned)
 		}
 		return d, true, nil
 	}

@@ -52,7 +52,7 @@ func current(t *testing.T, name string) deployments.Network {
 		t.Fatal(err)
 	}
 	n.Note = note
-	n.Contracts = []deployments.Deployment{{Params: params, Policy: c.Policy, Stub: c.Stub, Address: c.Address, Published: []chain.OutRef{}}}
+	n.Contracts = []deployments.Deployment{{Params: params, Policy: c.Policy, Stub: c.Stub, Stake: c.Stake, Address: c.Address, Published: []chain.OutRef{}}}
 	return n
 }
 

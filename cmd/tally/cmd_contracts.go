@@ -48,7 +48,7 @@ func (a *app) contractsDeploy(ctx context.Context, yes bool) (err error) {
 	if err != nil {
 		return err
 	}
-	if len(contracts.FindReferences(there)) == 2 {
+	if len(contracts.FindReferences(there)) == len(contracts.Deploy(plutus.Frame{}).Outputs) {
 		a.note("The contracts are published already: tally contracts show")
 		return nil
 	}
@@ -70,8 +70,9 @@ type deployed struct {
 	Network   string           `json:"network"`
 	Policy    chain.ScriptHash `json:"policy"`
 	Stub      chain.ScriptHash `json:"stub"`
+	Stake     chain.ScriptHash `json:"stake"`
 	Address   chain.Address    `json:"address"`
-	Bytes     [2]int           `json:"bytes"` // of policy and stub
+	Bytes     [3]int           `json:"bytes"` // of policy, stub and stake
 	Params    plutus.Params    `json:"params"`
 	Pinned    bool             `json:"pinned"`
 	Note      string           `json:"note,omitempty"`
@@ -96,8 +97,8 @@ func (a *app) contractsShow(ctx context.Context) (err error) {
 			return err
 		}
 		d := deployed{
-			Network: n.Name, Policy: c.Policy, Stub: c.Stub, Address: c.Address, Params: params, Older: i > 0,
-			Bytes: [2]int{len(c.PolicyScript), len(c.StubScript)}, Published: []chain.OutRef{},
+			Network: n.Name, Policy: c.Policy, Stub: c.Stub, Stake: c.Stake, Address: c.Address, Params: params, Older: i > 0,
+			Bytes: [3]int{len(c.PolicyScript), len(c.StubScript), len(c.StakeScript)}, Published: []chain.OutRef{},
 		}
 		if d.Note, d.Pinned, err = pinned(n, c); err != nil {
 			return err
@@ -142,6 +143,7 @@ func printDeployed(w io.Writer, d deployed) {
 		[]string{"network", d.Network + ", " + which},
 		[]string{"policy", fmt.Sprintf("%s  %d bytes", d.Policy, d.Bytes[0])},
 		[]string{"stub", fmt.Sprintf("%s  %d bytes", d.Stub, d.Bytes[1])},
+		[]string{"stake", fmt.Sprintf("%s  %d bytes", d.Stake, d.Bytes[2])},
 		[]string{"lots at", d.Address.String()},
 		[]string{"published", published},
 		[]string{"pinned", fmt.Sprintf("%t", d.Pinned)},
@@ -149,6 +151,7 @@ func printDeployed(w io.Writer, d deployed) {
 		[]string{"review", ms(p.MinReviewMS) + " to " + ms(p.MaxReviewMS)},
 		[]string{"commit_by", ms(p.MinHorizonMS) + " to " + ms(p.MaxHorizonMS) + " after the opening"},
 		[]string{"verdict window", ms(p.MinVerdictMS) + " to " + ms(p.MaxVerdictMS)},
+		[]string{"unbonding", ms(p.UnbondMS)},
 		[]string{"validity", "at most " + ms(p.MaxRangeMS)},
 		[]string{"lovelace a lot", fmt.Sprintf("at least %d", p.MinLotLovelace)},
 		[]string{"slashes go to", p.Sink.String()},

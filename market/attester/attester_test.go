@@ -354,7 +354,7 @@ func TestVerdicts(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				a := w.contracts.Attest(raw, w.lot.OnChain(), o.AwardUNTX, o.SlashUNTX)
+				a := w.contracts.Attest(raw, w.lot.OnChain(), o.AwardUNTX, o.SlashUNTX, 0)
 				all := map[market.Key]market.Opinion{key: o, market.Key(a.Attester): {Lot: o.Lot, AwardUNTX: o.AwardUNTX, SlashUNTX: o.SlashUNTX, Signature: a.Signature[:]}}
 				v := escrow.Collect(w.contracts, w.lot, all)
 				if v == nil || v.AwardUNTX != want.AwardUNTX || v.SlashUNTX != want.SlashUNTX {

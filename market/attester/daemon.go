@@ -215,7 +215,7 @@ func (d *Daemon) ask(q *inquiry) (market.Opinion, error) {
 
 // sign puts this attester's name to a verdict, on the output that holds the lot now.
 func (d *Daemon) sign(c *plutus.Contracts, l escrow.Lot, v Verdict) market.Opinion {
-	a := c.Attest(d.key, l.OnChain(), v.AwardUNTX, v.SlashUNTX)
+	a := c.Attest(d.key, l.OnChain(), v.AwardUNTX, v.SlashUNTX, 0) // no terms put stake at risk
 	return market.Opinion{Lot: l.Ref, AwardUNTX: v.AwardUNTX, SlashUNTX: v.SlashUNTX, Signature: a.Signature[:], Sentence: v.Sentence}
 }
 
