@@ -15,19 +15,20 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// A bundle is a lane over several straight connections: the pieces of what is written go over them in turn, a record each.
+// A bundle is a lane over several straight connections, each record over one of them.
 // On a long or lossy line one TCP connection does not fill it: its window is bounded, and a lost packet halves what it
 // dares to send. On a short one it does, and more would only cost system calls.
 type bundle struct {
 	conns   []*straightStream
-	out, in int // whose turn it is
+	out, in int // which is next
 }
 
 const (
-	// wanTime is the round trip from which a line is long.
-	wanTime = 4 * time.Millisecond
-	// wanConns are the connections of a lane over a long line.
-	wanConns = 8
+	// farTime and farthestTime are the round trips from which a lane has more than one connection.
+	farTime, farthestTime = 4 * time.Millisecond, 100 * time.Millisecond
+	farConns              = 4
+	// mostConns are those of a lane over the longest lines.
+	mostConns = 8
 	// laneConns bounds the connections that one rank has for a lane, to all the others.
 	laneConns = 256
 	// maxGathering bounds the connections that wait for the rest of their bundle.
@@ -37,33 +38,54 @@ const (
 
 // connsFor is how many connections a lane of a group of so many ranks has over a line with this round trip.
 func connsFor(rtt time.Duration, size int) int {
-	if rtt < wanTime {
-		return 1
+	n := 1
+	switch {
+	case rtt >= farthestTime:
+		n = mostConns
+	case rtt >= farTime:
+		n = farConns
 	}
-	return max(1, min(wanConns, laneConns/size))
+	return max(1, min(n, laneConns/size))
 }
 
-// Write gives each connection a record in turn.
+// Write sends each record over the connection that the one before it has named.
 func (b *bundle) Write(p []byte) (n int, err error) {
 	for n < len(p) {
-		m, err := b.conns[b.out].Write(p[n:min(n+recordBytes, len(p))])
+		next := b.pick()
+		m, err := b.conns[b.out].send(p[n:min(n+recordBytes, len(p))], byte(next))
 		n += m
 		if err != nil {
 			return n, err
 		}
-		b.out = (b.out + 1) % len(b.conns)
+		b.out = next
 	}
 	return n, nil
 }
 
-// Read takes them in the same order.
+// pick is the connection that has least to send, after this one: connections share a line unequally.
+func (b *bundle) pick() int {
+	best, least := 0, -1
+	for d := 1; d <= len(b.conns); d++ {
+		i := (b.out + d) % len(b.conns)
+		if n := unsent(b.conns[i].Conn); least < 0 || n < least {
+			best, least = i, n
+		}
+	}
+	return best
+}
+
+// Read follows them.
 func (b *bundle) Read(p []byte) (int, error) {
 	c := b.conns[b.in]
 	n, err := c.Read(p)
-	if err == nil && len(c.opened) == 0 {
-		b.in = (b.in + 1) % len(b.conns)
+	if err != nil || len(c.opened) > 0 {
+		return n, err
 	}
-	return n, err
+	if int(c.next) >= len(b.conns) {
+		return n, fmt.Errorf("%w: a record on connection %d of %d", ErrFrame, c.next, len(b.conns))
+	}
+	b.in = int(c.next)
+	return n, nil
 }
 
 func (b *bundle) eager() {
@@ -106,7 +128,7 @@ func (j join) encode() []byte {
 }
 
 func decodeJoin(b []byte) (join, error) {
-	if len(b) != joinBytes || [4]byte(b[:4]) != magicHello || binary.LittleEndian.Uint16(b[6:]) != 0 || b[5] > wanConns || b[4] >= b[5] {
+	if len(b) != joinBytes || [4]byte(b[:4]) != magicHello || binary.LittleEndian.Uint16(b[6:]) != 0 || b[5] > mostConns || b[4] >= b[5] {
 		return join{}, fmt.Errorf("%w: a straight connection's place", ErrFrame)
 	}
 	return join{bundle: [16]byte(b[8:]), at: b[4], of: b[5]}, nil

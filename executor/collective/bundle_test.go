@@ -3,6 +3,7 @@ package collective
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -15,9 +16,9 @@ func TestConnectionsByLine(t *testing.T) {
 	}{
 		{200 * time.Microsecond, 2, 1},
 		{3 * time.Millisecond, 2, 1},
-		{20 * time.Millisecond, 2, 8},
+		{20 * time.Millisecond, 2, 4},
 		{150 * time.Millisecond, 32, 8},
-		{20 * time.Millisecond, 64, 4},
+		{150 * time.Millisecond, 64, 4},
 		{20 * time.Millisecond, MaxPeers, 1},
 	} {
 		if n := connsFor(c.rtt, c.size); n != c.want {
@@ -110,11 +111,34 @@ func TestGathering(t *testing.T) {
 	g.end()
 }
 
+// TestBundleNamesItsConnections has a record say that the next one comes over a connection that is not there.
+func TestBundleNamesItsConnections(t *testing.T) {
+	var wires [2]tape
+	from, to := &bundle{}, &bundle{}
+	for i := range wires {
+		dialer, acceptor := ends(&wires[i])
+		from.conns, to.conns = append(from.conns, dialer), append(to.conns, acceptor)
+	}
+	b := make([]byte, 3*recordBytes)
+	if n, err := from.Write(b); n != len(b) || err != nil {
+		t.Fatal(n, err)
+	}
+	if _, err := io.ReadFull(to, b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := from.conns[from.out].send([]byte{1}, 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := to.Read(b); !errors.Is(err, ErrFrame) {
+		t.Errorf("connection 2 of 2: %v", err)
+	}
+}
+
 func FuzzJoin(f *testing.F) {
 	f.Add(join{bundle: [16]byte{1, 2}, at: 3, of: 8}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		j, err := decodeJoin(b)
-		if err == nil && (!bytes.Equal(j.encode(), b) || j.at >= j.of || j.of > wanConns) {
+		if err == nil && (!bytes.Equal(j.encode(), b) || j.at >= j.of || j.of > mostConns) {
 			t.Fatalf("%x decodes to %+v, which encodes otherwise", b, j)
 		}
 	})

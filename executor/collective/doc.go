@@ -36,12 +36,12 @@
 //
 // The port is the acceptor's for straight lanes, or 0: a dialer that has one too, and is not connected through a relay,
 // opens its lanes there, at the address that libp2p is connected to: TLS 1.3 with libp2p's certificates and ALPN
-// "tally/collective/3" shows who is there; then both go on in records. A record is a u32, the 1 to
-// 65536 bytes that it seals, and those and a tag of 16 by AES-128-GCM (RFC 5116), with the u32 as associated data and the
-// number of records before it in this direction, u64 and four zeros, as nonce. The key of each 2^20 records is the
+// "tally/collective/3" shows who is there; then both go on in records. A record is a u24,
+// the 1 to 65536 bytes that it seals, a u8, and those bytes and a tag of 16 by AES-128-GCM (RFC 5116), with u24 and u8 as
+// associated data and the number of records before it in this direction, u64 and four zeros, as nonce. The key of each 2^20 records is the
 // handshake's exporter (RFC 8446, section 7.5) for label "EXPORTER-tally-collective-lane" and context u8 1 for what the
 // dialer seals, 0 for the acceptor, and u64 the number of keys before. Over a line with a round trip of 4 ms or more a lane
-// is a bundle of up to 8 such connections, which take its records in turn. The dialer's first record on each says which one
+// is a bundle of up to 8 such connections: a record's u8 says over which one the next record comes, first is the first. The dialer's first record on each says which one
 // it is: magic "TLYC", u8 place, u8 how many, u16 zero, 16 random bytes that the bundle's have in common. The lane's hello
 // and welcome come next. Where that port is not reached in 3 seconds, the
 // lane is a libp2p stream.

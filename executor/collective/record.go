@@ -15,7 +15,7 @@ import (
 // they belong.
 const (
 	recordBytes = 64 << 10
-	recordHead  = 4  // the length of what is sealed, u32, authenticated with it
+	recordHead  = 4  // the length of what is sealed, u24, and which connection of a bundle is next, u8; authenticated with it
 	recordTag   = 16 // of AES-128-GCM
 	// keyRecords is how many records, 64 GiB, one key seals: a quarter of what RFC 8446, section 5.5, allows.
 	keyRecords = 1 << 20
@@ -55,13 +55,13 @@ func (d *direction) next() error {
 	return nil
 }
 
-// seal appends b as a record.
-func (d *direction) seal(to, b []byte) ([]byte, error) {
+// seal appends b as a record. next is the connection that has the one after it.
+func (d *direction) seal(to, b []byte, next byte) ([]byte, error) {
 	if err := d.next(); err != nil {
 		return nil, err
 	}
 	at := len(to)
-	to = binary.LittleEndian.AppendUint32(to, uint32(len(b)))
+	to = binary.LittleEndian.AppendUint32(to, uint32(len(b))|uint32(next)<<24)
 	return d.aead.Seal(to, d.nonce[:], b, to[at:at+recordHead]), nil
 }
 
@@ -143,7 +143,7 @@ func (a *ahead) record() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := binary.LittleEndian.Uint32(head)
+	n := binary.LittleEndian.Uint32(head) & (1<<24 - 1)
 	if n == 0 || n > recordBytes {
 		return nil, fmt.Errorf("%w: a record of %d bytes", ErrFrame, n)
 	}

@@ -72,6 +72,7 @@ func TestRecordsTamperedWith(t *testing.T) {
 	const one = recordHead + 100 + recordTag
 	for name, change := range map[string]func(b []byte) []byte{
 		"a bit of the length":     func(b []byte) []byte { b[0] ^= 1; return b },
+		"the next connection":     func(b []byte) []byte { b[3] ^= 1; return b },
 		"a bit of what is sealed": func(b []byte) []byte { b[50] ^= 1; return b },
 		"a bit of the tag":        func(b []byte) []byte { b[one-1] ^= 1; return b },
 		"exchanged":               func(b []byte) []byte { return append(b[one:2*one:2*one], b[:one]...) },

@@ -147,6 +147,7 @@ type straightStream struct {
 	sealing, opening direction
 	out              []byte // sealed
 	opened           []byte // of a record of which a part was read
+	next             byte   // what that record says
 }
 
 func newStraight(c net.Conn) *straightStream { return &straightStream{ahead: ahead{Conn: c}} }
@@ -180,14 +181,17 @@ func (s *straightStream) secure(id *libp2ptls.Identity, want peer.ID, side func(
 }
 
 // Write sends a segment's records in one system call.
-func (s *straightStream) Write(b []byte) (int, error) {
+func (s *straightStream) Write(b []byte) (int, error) { return s.send(b, 0) }
+
+// send also says which connection of a bundle is next.
+func (s *straightStream) send(b []byte, next byte) (int, error) {
 	n := 0
 	for n < len(b) {
 		s.out = s.out[:0]
 		end := min(n+segmentBytes, len(b))
 		for lo := n; lo < end; lo += recordBytes {
 			var err error
-			if s.out, err = s.sealing.seal(s.out, b[lo:min(lo+recordBytes, end)]); err != nil {
+			if s.out, err = s.sealing.seal(s.out, b[lo:min(lo+recordBytes, end)], next); err != nil {
 				return n, err
 			}
 		}
@@ -206,13 +210,16 @@ func (s *straightStream) Read(b []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		next := record[recordHead-1]
 		if len(b) >= len(record)-recordHead-recordTag {
 			got, err := s.opening.open(b[:0], record)
+			s.next = next
 			return len(got), err
 		}
 		if s.opened, err = s.opening.open(record[recordHead:recordHead], record); err != nil {
 			return 0, err
 		}
+		s.next = next
 	}
 	n := copy(b, s.opened)
 	s.opened = s.opened[n:]

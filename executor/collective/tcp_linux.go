@@ -10,9 +10,19 @@ import (
 // eager has a connection over a long line find its rate by measuring it (BBR), where the system allows that, instead of
 // halving it with each loss.
 func eager(c net.Conn) {
+	socket(c, func(fd int) { _ = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, "bbr") })
+}
+
+// unsent is how many bytes a connection has taken and not sent yet.
+func unsent(c net.Conn) (n int) {
+	socket(c, func(fd int) { n, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQNSD) })
+	return n
+}
+
+func socket(c net.Conn, f func(fd int)) {
 	if c, ok := c.(syscall.Conn); ok {
 		if raw, err := c.SyscallConn(); err == nil {
-			_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, "bbr") })
+			_ = raw.Control(func(fd uintptr) { f(int(fd)) })
 		}
 	}
 }
