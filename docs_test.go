@@ -155,11 +155,11 @@ func TestMakeTargetsExist(t *testing.T) {
 
 // The labels of the contracts' checks are those in their source, with the sentences that the program prints.
 func TestContractLabels(t *testing.T) {
-	const page = "docs/reference/contracts.md"
+	const page = "docs/reference/checks.md"
 	text := read(t, page)
 	labels := find(t, `trace @"([a-z_.]+)"`, suffixed(t, ".ak")...)
 	var says []string
-	for _, code := range rows(text[strings.Index(text, "## Checks"):]) {
+	for _, code := range rows(text) {
 		if code != "redeemer" {
 			says = append(says, code)
 		}

@@ -77,8 +77,7 @@ func (p Params) data(n chain.Network, stubPrefix, stubSuffix []byte, stake chain
 			integer(uint64(p.MinLotLovelace))),
 		data.NewConstr(0, data.NewByteString(stubPrefix), data.NewByteString(stubSuffix)),
 		data.NewByteString(magic(n)),
-		data.NewByteString(p.Sink[:]),
-		data.NewByteString(stake[:]),
+		data.NewConstr(0, data.NewByteString(stake[:]), data.NewByteString(p.Sink[:])),
 	}
 }
 

@@ -75,8 +75,8 @@ func TestHashes(t *testing.T) {
 		policy  string
 		address string
 	}{
-		{"mainnet", chain.Network{Magic: 764824073, ID: 1}, mainnet, "9fa81f2d24de8a32f7f7d86c1034f74deb55ad0ef661443369255d6e", "addr1w8htzn4kd3pxcv68udxdjvfsyzsvczax9rjle6zx3kh0uxgmph2mr"},
-		{"preprod", chain.Network{Magic: 1}, preprod, "04d18bfd8c52a163393b771f4c6f637ebb2ba635b56880f5682800c8", "addr_test1wrzff35my4u85l3cdgw582zsn6y4z9qfru5jlrhz3ex4rxcm7j5gw"},
+		{"mainnet", chain.Network{Magic: 764824073, ID: 1}, mainnet, "3e739827e3a05fff439c5448ddd6097a52578f9b508d3fa498ebf34e", "addr1w9jesdmcvwl4y8aw8nmyrftpagnrz4egqnxhvjt8z4cxppcly30zq"},
+		{"preprod", chain.Network{Magic: 1}, preprod, "fc57f19790a8728c3e0c5e287639419e70d95e500a3e31c15a4d01a9", "addr_test1wpcjw9246xc0ef6tf8e3ddcpupl3q96s6v688dssd3clcassvuzxr"},
 	} {
 		got, err := New(c.network, c.params)
 		if err != nil {
