@@ -256,21 +256,29 @@ func TestRandomFaults(t *testing.T) {
 		}
 	}
 	t.Logf("FAULT_SEED=%d", seed)
-	rng := rand.New(rand.NewPCG(seed, 1))
-	outcomes := map[string]int{}
-	for faults := 0; faults < times; {
-		faults += randomTrial(t, rng, outcomes)
-		if t.Failed() {
-			t.Fatalf("after %d faults", faults)
-		}
+	outcomes := &outcomes{}
+	var faults atomic.Int64
+	var trials sync.WaitGroup
+	for each := range uint64(4) { // at once: they wait more than they work
+		trials.Go(func() {
+			rng := rand.New(rand.NewPCG(seed, each))
+			for faults.Load() < int64(times) && !t.Failed() {
+				faults.Add(int64(randomTrial(t, rng, outcomes)))
+			}
+		})
 	}
-	t.Logf("members that finished: %d, that lost the others or their majority: %d", outcomes["finished"], outcomes["lost"])
-	if outcomes["finished"] == 0 || outcomes["lost"] == 0 {
+	trials.Wait()
+	t.Logf("members that finished: %d, that lost the others or their majority: %d", outcomes.finished.Load(), outcomes.lost.Load())
+	t.Logf("%d faults", faults.Load())
+	if outcomes.finished.Load() == 0 || outcomes.lost.Load() == 0 {
 		t.Error("the faults were all too hard, or all too soft")
 	}
 }
 
-func randomTrial(t *testing.T, rng *rand.Rand, outcomes map[string]int) (faults int) {
+// outcomes are how members ended.
+type outcomes struct{ finished, lost atomic.Int64 }
+
+func randomTrial(t *testing.T, rng *rand.Rand, outcomes *outcomes) (faults int) {
 	n := 3 + rng.IntN(3)
 	w := newHostsWith(t, n, func(int) bool { return false }) // which would go past the proxy
 	proxies := make([]*proxy, n)
@@ -314,16 +322,35 @@ func randomTrial(t *testing.T, rng *rand.Rand, outcomes map[string]int) (faults 
 			h.what()
 		}
 	})
-	size := 1 + rng.IntN(60_000)
+	size, flight := 1+rng.IntN(60_000), 1+rng.IntN(3)
 	results := make([][]string, n)
 	errs := w.each(func(r int) error {
-		src, dst := inputs(r, size), make([]float32, size)
+		src := inputs(r, size)
+		var dsts [3][]float32
 		for k := range 25 {
 			src[0] = float32(k)
-			if err := circles[r].Do(ctx, sum(dst, src, Sum)); err != nil {
-				return err
+			var handles []*Handle
+			for i := range flight {
+				dsts[i] = make([]float32, size)
+				o := sum(dsts[i], src, []Reduce{Sum, Max, Mean}[i])
+				if i == 1 {
+					o.Name = "largest"
+				}
+				h, err := circles[r].Start(ctx, o)
+				if err != nil {
+					return err
+				}
+				handles = append(handles, h)
 			}
-			results[r] = append(results[r], digest(dst))
+			var step string
+			for i, h := range handles {
+				<-h.Done()
+				if err := h.Wait(ctx); err != nil {
+					return err
+				}
+				step += digest(dsts[i])
+			}
+			results[r] = append(results[r], step)
 			time.Sleep(10 * time.Millisecond)
 		}
 		return nil
@@ -335,9 +362,9 @@ func randomTrial(t *testing.T, rng *rand.Rand, outcomes map[string]int) (faults 
 	for r, err := range errs {
 		switch {
 		case err == nil:
-			outcomes["finished"]++
+			outcomes.finished.Add(1)
 		case errors.Is(err, ErrLost), errors.Is(err, ErrTimeout):
-			outcomes["lost"]++
+			outcomes.lost.Add(1)
 		default:
 			t.Errorf("rank %d of %d: %v", r, n, err)
 		}

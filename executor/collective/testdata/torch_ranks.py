@@ -58,6 +58,11 @@ def check_operations():
     dealt, received = hvd.alltoall(torch.cat([torch.full((r, 2), 10 * rank + r) for r in range(size)]), splits=list(range(size)))
     assert received.tolist() == [rank] * size and dealt.tolist() == [[10 * r + rank] * 2 for r in range(size) for _ in range(rank)]
     assert hvd.alltoall(torch.arange(size)).tolist() == [rank] * size
+    gathered = [hvd.allgather_async(torch.full((k + rank, 3), rank)) for k in range(4)]
+    dealt = [hvd.alltoall_async(torch.full((size * k,), rank)) for k in range(4)]
+    for k in range(4):
+        assert hvd.synchronize(dealt[k]).tolist() == [r for r in range(size) for _ in range(k)] and hvd.poll(dealt[k])
+        assert hvd.synchronize(gathered[k])[:, 0].tolist() == [r for r in range(size) for _ in range(k + r)]
     huge = hvd.alltoall(torch.full((size, 1 << 20), rank, dtype=torch.uint8))
     assert [int(r[-1]) for r in huge] == list(range(size))
     for t in (torch.tensor([2, 1, 3]), torch.tensor([2.0, 1, 3]).bfloat16(), torch.tensor([2.0, 1, 3]).half(), torch.tensor([2, 1, 3], dtype=torch.int16)):

@@ -221,6 +221,24 @@ class Session:
             raise CollectiveError("%d bytes in parts of %r for %d ranks" % (view.nbytes, counts, self.size))
         return counts
 
+    def start_parts(self, op, view, counts, received, finish, largest, name=""):
+        """Starts an allgather or alltoall of parts; finish(parts) makes its result of what was received. None where it is
+        too large for the arena of some rank, whose largest part this is."""
+        if largest * (2 * self.size + 1) > self.chunk:
+            return None
+        src, dst = self.region(sum(counts)), self.region(sum(received))
+        src.view[:sum(counts)] = view
+
+        def parts():
+            start, all_parts = 0, []
+            for n in received:
+                all_parts.append(bytes(dst.view[start:start + n]))
+                start += n
+            return finish(all_parts)
+
+        return self.start(op, [src, dst], parts, src=src.offset, dst=dst.offset, src_bytes=sum(counts), dst_bytes=sum(received), name=name,
+                          parts=received if op == _wire.ALLGATHER else counts + received)
+
     def allgather(self, data, counts=None, name=""):
         """Every rank's bytes, in rank order; counts are their lengths, which are the same unless given."""
         view = flat(data)

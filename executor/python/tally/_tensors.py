@@ -196,8 +196,9 @@ def start_reducescatter(tensor, op, name=""):
                          src=src.offset, dst=dst.offset, src_bytes=total, dst_bytes=part)
 
 
-def deal(tensor, splits=None, name=""):
-    """Gives each rank rows of the first dimension: what this rank gets, and how many rows from each."""
+def start_deal(tensor, splits=None, name=""):
+    """Gives each rank rows of the first dimension; the handle's result is what this rank gets, and how many rows from each.
+    What the ranks have for each other is settled before it returns."""
     session = _core.session()
     mine = on_cpu(tensor)
     rows = mine.shape[0] if mine.dim() else 0
@@ -209,13 +210,17 @@ def deal(tensor, splits=None, name=""):
     rest = tuple(mine.shape[1:])
     width = math.prod(rest) * mine.element_size()
     _alike(session, "alltoall", mine.dtype, rest)
+    table = [struct.unpack("<%dQ" % session.size, b) for b in session.allgather(struct.pack("<%dQ" % session.size, *splits))]
+    got = [row[session.rank] for row in table]
+
+    def finish(parts):
+        return from_bytes(b"".join(parts), mine.dtype, (sum(got),) + rest).to(tensor.device), got
+
     if width == 0:
-        table = [struct.unpack("<%dQ" % session.size, b) for b in session.allgather(struct.pack("<%dQ" % session.size, *splits))]
-        got = [row[session.rank] for row in table]
-        return torch.empty((sum(got),) + rest, dtype=mine.dtype, device=tensor.device), got
-    parts = session.alltoall(memory(mine), [n * width for n in splits], name)
-    got = [len(p) // width for p in parts]
-    return from_bytes(b"".join(parts), mine.dtype, (sum(got),) + rest).to(tensor.device), got
+        return Done(finish([]))
+    counts, largest = [n * width for n in splits], max(max(row) for row in table) * width
+    handle = session.start_parts(_wire.ALLTOALL, memory(mine), counts, [n * width for n in got], finish, largest, name)
+    return handle or Done(finish(session.alltoall(memory(mine), counts, name)))
 
 
 def _alike(session, what, dtype, rest):
@@ -225,8 +230,9 @@ def _alike(session, what, dtype, rest):
         raise TypeError("%s: the ranks' tensors differ in type or in a dimension after the first" % what)
 
 
-def gather(tensor):
-    """The ranks' tensors one after another along the first dimension, which may differ."""
+def start_gather(tensor, name=""):
+    """Starts to put the ranks' tensors one after another along the first dimension, which may differ; how much they do is
+    settled before it returns."""
     session = _core.session()
     mine = on_cpu(tensor)
     if mine.dim() == 0:
@@ -234,12 +240,16 @@ def gather(tensor):
     rest = tuple(mine.shape[1:])
     row = math.prod(rest) * mine.element_size()
     _alike(session, "allgather", mine.dtype, rest)
+    rows = [struct.unpack("<Q", b)[0] for b in session.allgather(struct.pack("<Q", mine.shape[0]))]
+
+    def finish(parts):
+        return from_bytes(b"".join(parts), mine.dtype, (sum(rows),) + rest).to(tensor.device)
+
     if row == 0:
-        rows = sum(struct.unpack("<Q", b)[0] for b in session.allgather(struct.pack("<Q", mine.shape[0])))
-        return torch.empty((rows,) + rest, dtype=mine.dtype, device=tensor.device)
-    parts = session.allgather_varied(memory(mine))
-    data = b"".join(parts)
-    return from_bytes(data, mine.dtype, (len(data) // row,) + rest).to(tensor.device)
+        return Done(finish([]))
+    lengths = [n * row for n in rows]
+    handle = session.start_parts(_wire.ALLGATHER, memory(mine), [lengths[session.rank]], lengths, finish, max(lengths), name)
+    return handle or Done(finish(session.allgather(memory(mine), lengths, name)))
 
 
 def parameter_hash(model):

@@ -12,7 +12,7 @@ from ._tensors import parameter_hash
 
 __all__ = [
     "Average", "CollectiveError", "Compression", "DistributedOptimizer", "LostError", "Max", "Min", "Product", "Sum",
-    "allgather", "allgather_object", "allreduce", "allreduce_", "allreduce_async", "allreduce_async_", "alltoall",
+    "allgather", "allgather_async", "allgather_object", "allreduce", "allreduce_", "allreduce_async", "allreduce_async_", "alltoall", "alltoall_async",
     "barrier", "broadcast", "broadcast_", "broadcast_async", "broadcast_async_", "broadcast_object", "broadcast_optimizer_state",
     "broadcast_parameters", "cross_rank", "cross_size", "elastic", "grouped_allreduce", "grouped_allreduce_async", "init", "is_initialized",
     "local_rank", "local_size", "parameter_hash", "poll", "rank", "reducescatter", "reducescatter_async", "shutdown", "size",
@@ -138,10 +138,28 @@ def reducescatter(tensor, name=None, op=Average):
     return synchronize(reducescatter_async(tensor, name, op))
 
 
+class _Dealt:
+    """The handle of an alltoall, whose result has a second part only where splits were given."""
+
+    def __init__(self, handle, splits):
+        self._handle, self._splits = handle, splits
+
+    def done(self):
+        return self._handle.done()
+
+    def wait(self):
+        out, received = self._handle.wait()
+        return out if self._splits is None else (out, _torch.tensor(received, dtype=_torch.int32))
+
+
+def alltoall_async(tensor, splits=None, name=None):
+    """Starts an alltoall, once the ranks have told each other how many rows they have."""
+    return _Dealt(_tensors.start_deal(tensor, splits, name or ""), splits)
+
+
 def alltoall(tensor, splits=None, name=None):
     """The rows that every rank has for this one, in rank order; with splits (rows for each rank) also how many from each."""
-    out, received = _tensors.deal(tensor, splits, name or "")
-    return out if splits is None else (out, _torch.tensor(received, dtype=_torch.int32))
+    return synchronize(alltoall_async(tensor, splits, name))
 
 
 def synchronize(handle):
@@ -154,9 +172,14 @@ def poll(handle):
     return handle.done()
 
 
+def allgather_async(tensor, name=None):
+    """Starts an allgather, once the ranks have told each other how many rows they have."""
+    return _tensors.start_gather(tensor, name or "")
+
+
 def allgather(tensor, name=None):
     """The ranks' tensors one after another along the first dimension."""
-    return _tensors.gather(tensor)
+    return synchronize(allgather_async(tensor, name))
 
 
 def broadcast_async_(tensor, root_rank, name=None):
