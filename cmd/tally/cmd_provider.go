@@ -46,6 +46,8 @@ type shop struct {
 	Payees     []chain.Address `json:"payees,omitempty"`    // who may get the cost of a dispute
 	LeastShare float64         `json:"least_share_percent"` // of the price, its own if no verdict comes
 
+	MaxRate float64 `json:"max_rate_mbit,omitempty"` // a second, that collectives may send, and take; 0: any
+
 	MaxUnpaid string `json:"max_unpaid_ntx,omitempty"` // work that is quoted, under way or not paid yet; empty: no bound
 }
 
@@ -73,6 +75,7 @@ func providerCommand(a *app) *cobra.Command {
 	f.StringSliceVar(&attesters, "attester", nil, "peers whose verdicts on disputes are accepted; none: no jobs with disputes are taken")
 	f.StringSliceVar(&payees, "payee", nil, "addresses that may get the cost of a dispute")
 	f.Float64Var(&s.LeastShare, "least-share-percent", 50, "of the price: what this provider gets at least if no verdict comes")
+	f.Float64Var(&s.MaxRate, "max-rate", 0, "Mbit/s that the sums of all jobs together may send, and take; 0: any")
 	f.StringVar(&s.MaxUnpaid, "max-unpaid", "", "NTX: no more is quoted than leaves so much work unpaid at a time")
 	f.StringVar(&s.Runtime, "oci-runtime", "", "OCI runtime for containers, such as runsc")
 	listen := ""
@@ -166,11 +169,17 @@ func (s *shop) trust(attesters, payees []string) error {
 	return nil
 }
 
+// bytesPerSecond is the bound for collectives, or 0.
+func (s shop) bytesPerSecond() float64 { return s.MaxRate * 1e6 / 8 }
+
 // config is what the shop says, in the daemon's words.
 func (s shop) config() (provider.Config, error) {
 	rate, err := market.ParseNTX(s.Rate)
 	if err != nil {
 		return provider.Config{}, fmt.Errorf("--rate: %w", err)
+	}
+	if s.MaxRate != 0 && !(s.bytesPerSecond() >= collective.MinRate && s.MaxRate <= 1e6) {
+		return provider.Config{}, fmt.Errorf("--max-rate: %g, want 0, or %g to %g", s.MaxRate, collective.MinRate*8/1e6, 1e6)
 	}
 	if s.LeastShare < 0 || s.LeastShare > 100 {
 		return provider.Config{}, fmt.Errorf("--least-share-percent: %g, want 0 to 100", s.LeastShare)
@@ -217,7 +226,7 @@ func (a *app) providerRun(ctx context.Context, listen string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	return p.run(ctx, func(ctx context.Context) error { return p.sell(ctx, cfg, engine) })
+	return p.run(ctx, func(ctx context.Context) error { return p.sell(ctx, cfg, engine, s.bytesPerSecond()) })
 }
 
 // stock looks at what the machine and its engine really have.
@@ -248,7 +257,7 @@ func (a *app) stock(ctx context.Context, cfg *provider.Config, s shop, engine *c
 }
 
 // sell runs the daemon, the escrow's actor and the answers to requesters.
-func (p *party) sell(ctx context.Context, cfg provider.Config, engine *container.Runtime) (err error) {
+func (p *party) sell(ctx context.Context, cfg provider.Config, engine *container.Runtime, bytesPerSecond float64) (err error) {
 	db, err := openDB(filepath.Join(p.home, "provider.db"))
 	if err != nil {
 		return err
@@ -260,6 +269,7 @@ func (p *party) sell(ctx context.Context, cfg provider.Config, engine *container
 	}
 	service := collective.NewService(p.host, p.app.logger)
 	defer func() { err = errors.Join(err, service.Close()) }()
+	service.Pace(int(bytesPerSecond))
 	if err := service.ListenStraight(); err != nil {
 		p.app.logger.Warn("collectives are slower than they could be", "error", err)
 	}

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Times the collectives against plaintext Gloo and writes bench/collectives.json. Fetches Debian's Gloo, without installing
-# it, where it is missing.
+# Times the collectives against plaintext Gloo and over emulated long lines, and writes bench/collectives.json. Fetches
+# Debian's Gloo, without installing it, where it is missing.
 set -euo pipefail
+[ "$(id -u)" = 0 ] || { echo "bench-collectives needs root, for the network namespaces of its long lines: sudo make bench-collectives" >&2; exit 1; }
 cd "$(dirname "$0")"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -18,4 +19,4 @@ fi
 echo "bench-collectives: compiling the anchor"
 g++ -O3 -march=native -std=c++14 "${flags[@]}" testdata/gloobench.cc -o "$tmp/gloobench" -lgloo -lpthread
 GLOOBENCH=$tmp/gloobench BENCH_OUT=$(cd ../.. && pwd)/bench/collectives.json \
-  go test -tags bench -count=1 -timeout 30m -v -run '^TestBenchCollectives$' . | grep -v '^=== '
+  go test -tags bench -count=1 -timeout 30m -v -run '^TestBenchCollectives$' . | grep --line-buffered -v '^=== '
