@@ -196,7 +196,7 @@ func (c *Circle) end(err error) {
 		t.settle(err)
 	}
 	clear(c.named)
-	if c.group != nil {
+	if c.group != nil && !errors.Is(err, ErrClosed) { // which it has been, in order
 		c.group.fail(err)
 	}
 }
