@@ -46,7 +46,7 @@ crash: setup build ## SIGKILL requester and provider in each phase, restart, pri
 
 .PHONY: disputes
 disputes: setup build ## wrong results, false disputes, dishonest and silent attesters, two versions of the contracts, on a devnet
-	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 20m -tags disputes -v -run '^TestDisputes|^TestVersions' ./cmd/tally
+	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 20m -tags disputes -v -run '^TestDisputes|^TestVersions|^TestVouchersLive' ./cmd/tally
 
 .PHONY: rollback
 rollback: setup-tests build ## rollbacks at every block to every depth, kills at every byte, full disks; two real producers and a cut network

@@ -32,6 +32,7 @@ func (t Terms) CheckQuoted(r QuoteRequest, q Quote) error {
 		{lot.BondInput == q.BondInput, "bond input", lot.BondInput, q.BondInput},
 		{t.BondBps == q.BondBps, "bond rate", t.BondBps, q.BondBps},
 		{t.PenaltyBps == q.PenaltyBps, "penalty rate", t.PenaltyBps, q.PenaltyBps},
+		{t.VoucherEvery == r.VoucherEvery, "vouchers", t.VoucherEvery, r.VoucherEvery},
 		{sameDisputes(t.Disputes, r.Disputes), "disputes", t.Disputes, r.Disputes},
 	} {
 		if !d.same {

@@ -62,7 +62,7 @@ func Encode(m Message) ([]byte, error) {
 }
 
 // Decode reads a message and checks its form. It is one of: QuoteRequest, Refusal, TermsProposal, Witness, Release,
-// Locked, Ack, StatusRequest, JobStatus, ResultRequest, Signed, VerdictRequest, Opinion. Errors: ErrTooLarge, ErrMalformed, ErrOtherNetwork.
+// Locked, Ack, StatusRequest, JobStatus, ResultRequest, Signed, VerdictRequest, Opinion, Voucher. Errors: ErrTooLarge, ErrMalformed, ErrOtherNetwork.
 func Decode(data []byte) (Message, error) {
 	f, err := decode[frame](data)
 	if err != nil {
@@ -93,6 +93,8 @@ func Decode(data []byte) (Message, error) {
 		return decodeAs[Signed](f.Body)
 	case "verdict-request":
 		return decodeAs[VerdictRequest](f.Body)
+	case "voucher":
+		return decodeAs[Voucher](f.Body)
 	case "opinion":
 		return decodeAs[Opinion](f.Body)
 	}
@@ -133,6 +135,8 @@ func kindOf(m Message) string {
 		return "signed"
 	case VerdictRequest:
 		return "verdict-request"
+	case Voucher:
+		return "voucher"
 	case Opinion:
 		return "opinion"
 	}

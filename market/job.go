@@ -37,7 +37,8 @@ type Job struct {
 	Shards    Shards            `json:"shards"`
 	Resources Resources         `json:"resources"`
 	Budget    uint64            `json:"budget_untx"`
-	Window    Millis            `json:"window_ms"` // verify.window: how long the requester may look at a committed result
+	Vouchers  Millis            `json:"voucher_every_ms,omitempty"` // of the program's time; 0: none
+	Window    Millis            `json:"window_ms"`                  // verify.window: how long the requester may look at a committed result
 	Verify    Verify            `json:"verify"`
 	Disputes  *Disputes         `json:"disputes,omitempty"` // nil: nobody decides on a result but the requester
 	Timeouts  Timeouts          `json:"timeouts"`

@@ -162,7 +162,7 @@ func (r *reader) resources(n *yaml.Node, p string, res *Resources) {
 	}, "gpu", "gpus")
 }
 
-func (r *reader) budget(n *yaml.Node, p string, untx *uint64) {
+func (r *reader) budget(n *yaml.Node, p string, j *Job) {
 	r.mapping(n, p, []field{{"max_ntx", func(n *yaml.Node, p string) {
 		s, ok := r.text(n, p, 64)
 		if !ok {
@@ -177,10 +177,14 @@ func (r *reader) budget(n *yaml.Node, p string, untx *uint64) {
 			r.fail(n, p, "%v", err)
 			return
 		}
-		if *untx = v; v == 0 {
+		if j.Budget = v; v == 0 {
 			r.fail(n, p, "want more than 0 NTX")
 		}
-	}, "say the most it may cost, in NTX"}})
+	}, "say the most it may cost, in NTX"}, {"voucher_every", func(n *yaml.Node, p string) {
+		if m, ok := r.span(n, p, Second, maxRun); ok {
+			j.Vouchers = m
+		}
+	}, ""}})
 }
 
 func (r *reader) timeouts(n *yaml.Node, p string, t *Timeouts) {

@@ -28,7 +28,7 @@ var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 //	           default: all of /out, first for training, concat for inference, files for general
 //	shards     count (default 1), min (default count; training needs all)
 //	resources  of one shard: cpus (default 1), memory_gib (1), disk_gib (1); decimals are fine
-//	budget     max_ntx, needed: the most that all shards together may cost
+//	budget     max_ntx, needed: the most that all shards together may cost; voucher_every: pay as the program runs
 //	verify     policy: accept (default) or review; window (default 2h); and for disputes: attesters, threshold,
 //	           verdict_window, dispute_cost_ntx, dispute_bond_ntx, payee, slash_percent, share_percent
 //	timeouts   run, needed, because it sets the price; match (default 60s), start (10m), collect (10m)
@@ -113,13 +113,18 @@ func (r *reader) job(n *yaml.Node, j *Job) {
 		{"outputs", func(n *yaml.Node, _ string) { outputs = n }, ""},
 		{"shards", func(n *yaml.Node, p string) { r.shards(n, p, &j.Shards) }, ""},
 		{"resources", func(n *yaml.Node, p string) { r.resources(n, p, &j.Resources) }, ""},
-		{"budget", func(n *yaml.Node, p string) { r.budget(n, p, &j.Budget) }, "say the most it may cost: budget: {max_ntx: …}"},
+		{"budget", func(n *yaml.Node, p string) { r.budget(n, p, j) }, "say the most it may cost: budget: {max_ntx: …}"},
 		{"verify", func(n *yaml.Node, p string) { verify = n; r.verify(n, p, j) }, ""},
 		{"timeouts", func(n *yaml.Node, p string) { r.timeouts(n, p, &j.Timeouts) }, "say how long it may run: timeouts: {run: …}"},
 	}, "setup", "secrets", "network", "placement", "training", "faults", "build")
 	r.outputs(n, outputs, j)
 	if j.Disputes != nil {
 		r.disputes(verify, j)
+	}
+	if at := value(n, "budget"); j.Vouchers > j.Timeouts.Run && j.Timeouts.Run > 0 {
+		r.fail(at, "budget.voucher_every", "%s is more than timeouts.run %s", j.Vouchers, j.Timeouts.Run)
+	} else if j.Vouchers > 0 && j.Kind == Training {
+		r.fail(at, "budget.voucher_every", "training jobs have no vouchers yet: a rank that stops stops all")
 	}
 	if j.Shards.Min == 0 {
 		j.Shards.Min = j.Shards.Count

@@ -30,6 +30,7 @@ func someMessages(tb testing.TB) []Message {
 			Index: 1, Phase: PhaseRunning, Started: testNow, ExitCode: -1, Message: "line\nline", Metrics: []string{`{"step":1}`}, Traffic: []Traffic{{0, 1, 2}},
 		}}},
 		Signed{SignedOffer, p.signed(tb)},
+		Voucher{JobID{4}, 100, make([]byte, 64)},
 		VerdictRequest{JobID{4}, p.id, terms, []byte{}},
 		Opinion{chain.OutRef{Tx: chain.TxID{5}, Index: 1}, 6000, 0, make([]byte, 64), "the outputs are the same"},
 	}

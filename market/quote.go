@@ -25,7 +25,8 @@ type QuoteRequest struct {
 	Shards           uint32           `json:"shards"`    // that this provider shall run
 	Timeouts         Timeouts         `json:"timeouts"`
 	Review           Millis           `json:"review_ms"`
-	Disputes         *Disputes        `json:"disputes,omitempty"` // nil: there are none
+	Disputes         *Disputes        `json:"disputes,omitempty"`        // nil: there are none
+	VoucherEvery     Millis           `json:"voucher_every_ms,omitzero"` // 0: no vouchers are promised
 }
 
 func (q QuoteRequest) limit() int { return 16 << 10 }
@@ -39,6 +40,8 @@ func (q QuoteRequest) Validate() error {
 		return malformed("quote request: name %.80q, kind %.80q", q.Name, string(q.Kind))
 	case !isDigest(q.Image):
 		return malformed("quote request: image %.80q", string(q.Image))
+	case q.VoucherEvery < 0 || q.VoucherEvery > maxRun:
+		return malformed("quote request: vouchers every %s", q.VoucherEvery)
 	case q.Shards == 0 || q.Shards > MaxShards || q.Review <= 0 || q.Review > maxRun:
 		return malformed("quote request: %d shards, review window of %s", q.Shards, q.Review)
 	}

@@ -38,9 +38,10 @@ type Terms struct {
 	CommitBy         chain.Time       `json:"commit_by"`
 	BondBps          uint16           `json:"bond_bps"`
 	PenaltyBps       uint16           `json:"penalty_bps"`
-	LotLovelace      chain.Lovelace   `json:"lot_lovelace"`         // what each provider puts into its lot, at least
-	VoucherKey       Key              `json:"voucher_key,omitzero"` // signs vouchers; zero: there are none
-	Disputes         *Disputes        `json:"disputes,omitempty"`   // nil: there are none
+	LotLovelace      chain.Lovelace   `json:"lot_lovelace"`              // what each provider puts into its lot, at least
+	VoucherKey       Key              `json:"voucher_key,omitzero"`      // signs vouchers; zero: there are none
+	VoucherEvery     Millis           `json:"voucher_every_ms,omitzero"` // of the program's time; 0: no vouchers are promised
+	Disputes         *Disputes        `json:"disputes,omitempty"`        // nil: there are none
 	Lots             []LotTerms       `json:"lots"`
 }
 

@@ -18,7 +18,7 @@ const maxPrice = 1 << 52
 // Validate checks that t says one thing: each shard is in one lot, each provider has one lot, deadlines are in order,
 // rates possible. It does not know what was asked or offered; that is for the parties to compare.
 func (t Terms) Validate() error {
-	for _, check := range []func() error{t.checkHead, t.checkTimes, t.Task.validate, t.checkLots, t.checkRing, t.checkDisputes} {
+	for _, check := range []func() error{t.checkHead, t.checkTimes, t.Task.validate, t.checkLots, t.checkRing, t.checkDisputes, t.checkVouchers} {
 		if err := check(); err != nil {
 			return fmt.Errorf("terms: %w", err)
 		}

@@ -148,7 +148,10 @@ func (d *Daemon) Facts(ctx context.Context, k escrow.Key) (escrow.Facts, error) 
 		}
 		f.Result = &root
 	}
-	return f, nil
+	if f.Voucher, err = d.store.voucher(ctx, r.Job); f.Voucher != nil {
+		f.Voucher.Provider = d.key
+	}
+	return f, err
 }
 
 // Known says whether the daemon witnessed the opening of a job: only such lots are its own.

@@ -112,14 +112,29 @@ func (j *job) work(ctx context.Context) error {
 		return j.serve(r.Result)
 	}
 	var results []market.ShardResult
+	if r.Unpaid {
+		return j.unpaid(ctx)
+	}
 	if err = j.inputs(ctx, r); errors.Is(err, errNotOurs) {
 		results = j.failed(err)
 	} else if err != nil {
 		return err
-	} else if results, err = j.runShards(ctx); err != nil {
+	} else if results, err = j.runShards(ctx); errors.Is(err, errUnpaid) {
+		return j.unpaid(ctx)
+	} else if err != nil {
 		return err
 	}
 	return j.sign(ctx, results)
+}
+
+// unpaid ends the work on a job whose vouchers did not come. What the last one says is redeemed before commit_by; if
+// none ever came, the receipt of the failure is committed.
+func (j *job) unpaid(ctx context.Context) error {
+	v, err := j.d.store.voucher(ctx, j.id)
+	if err != nil || v != nil {
+		return errors.Join(err, j.phase(ctx, market.PhaseFailed, errUnpaid.Error()))
+	}
+	return j.sign(ctx, j.failed(errUnpaid))
 }
 
 // lock says where the opening is that was signed. A lot of another opening, though it names us, is not ours.

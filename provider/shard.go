@@ -80,7 +80,7 @@ func (s *shard) alone(ctx context.Context) (outcome, error) {
 	if err := s.j.phase(ctx, market.PhaseRunning, ""); err != nil {
 		return outcome{}, err
 	}
-	status, err := s.wait(ctx, h)
+	status, err := s.waitPaid(ctx, h)
 	if err != nil {
 		return outcome{}, err
 	}

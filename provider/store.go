@@ -51,6 +51,7 @@ type record struct {
 	Receipt     []byte
 	Done        bool
 	Concede     bool // its owner gives up a dispute over the lot
+	Unpaid      bool // its programs were stopped, for vouchers did not come
 }
 
 // store keeps reservations and jobs. Every method is one database transaction.
@@ -67,6 +68,8 @@ CREATE TABLE IF NOT EXISTS job (
 	done INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS shard (job BLOB NOT NULL, shard INTEGER NOT NULL, traffic BLOB NOT NULL, PRIMARY KEY (job, shard));
 CREATE TABLE IF NOT EXISTS conceded (job BLOB PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS voucher (job BLOB PRIMARY KEY, cumulative INTEGER NOT NULL, signature BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS unpaid (job BLOB PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL);`
 
 func openStore(ctx context.Context, db *sql.DB) (*store, error) {
@@ -170,13 +173,13 @@ func (s *store) witness(ctx context.Context, r reservation) error {
 	})
 }
 
-const jobColumns = `job, reservation, inputs_ready, phase, message, result, result_at, receipt, done, job IN (SELECT job FROM conceded)`
+const jobColumns = `job, reservation, inputs_ready, phase, message, result, result_at, receipt, done, job IN (SELECT job FROM conceded), job IN (SELECT job FROM unpaid)`
 
 func scanJob(row interface{ Scan(...any) error }) (j record, err error) {
 	var job, id []byte
 	var phase string
 	var at int64
-	if err = row.Scan(&job, &id, &j.InputsReady, &phase, &j.Message, &j.Result, &at, &j.Receipt, &j.Done, &j.Concede); err != nil {
+	if err = row.Scan(&job, &id, &j.InputsReady, &phase, &j.Message, &j.Result, &at, &j.Receipt, &j.Done, &j.Concede, &j.Unpaid); err != nil {
 		return j, err
 	}
 	copy(j.Job[:], job)

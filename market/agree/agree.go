@@ -56,6 +56,8 @@ type Worker interface {
 	Status(ctx context.Context, from peer.ID, job market.JobID) (market.JobStatus, error)
 	// Result returns the signed result (market.SignResult) of from's job.
 	Result(ctx context.Context, from peer.ID, job market.JobID) ([]byte, error)
+	// Voucher takes what from's job has earned so far.
+	Voucher(ctx context.Context, from peer.ID, v market.Voucher) error
 	// Receipt takes a signed receipt, which has not been opened yet.
 	Receipt(ctx context.Context, from peer.ID, signed []byte) error
 	// Logs writes what a shard of from's job has printed, and returns at its end. It stops when w fails or ctx ends.

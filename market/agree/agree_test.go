@@ -36,6 +36,7 @@ type provider struct {
 	released market.ReservationID
 	locked   market.Locked
 	receipt  []byte
+	voucher  uint64
 	from     []peer.ID
 	slow     chan struct{} // closed when a slow call's context ended
 }
@@ -95,6 +96,11 @@ func (p *provider) Status(ctx context.Context, _ peer.ID, j market.JobID) (marke
 
 func (p *provider) Result(ctx context.Context, _ peer.ID, j market.JobID) ([]byte, error) {
 	return bytes.Repeat([]byte("r"), 300_000), p.known(ctx, j)
+}
+
+func (p *provider) Voucher(_ context.Context, from peer.ID, v market.Voucher) error {
+	p.saw(from, func() { p.voucher = v.CumulativeUNTX })
+	return nil
 }
 
 func (p *provider) Receipt(_ context.Context, from peer.ID, signed []byte) error {
@@ -201,6 +207,9 @@ func TestCalls(t *testing.T) {
 	result, err := c.Result(ctx, to, job)
 	if err != nil || len(result) != 300_000 {
 		t.Fatalf("result of %d bytes: %v", len(result), err)
+	}
+	if err := c.Voucher(ctx, to, market.Voucher{Job: job, CumulativeUNTX: 7, Signature: make([]byte, 64)}); err != nil || p.voucher != 7 {
+		t.Fatalf("voucher of %d: %v", p.voucher, err)
 	}
 	if err := c.Receipt(ctx, to, result); err != nil || !bytes.Equal(p.receipt, result) {
 		t.Fatalf("receipt of %d bytes: %v", len(p.receipt), err)

@@ -87,6 +87,12 @@ func (c Client) Opinion(ctx context.Context, to peer.ID, r market.VerdictRequest
 	return callBy[market.Opinion](ctx, c, AttestProtocol, to, r)
 }
 
+// Voucher tells a provider what it has earned so far.
+func (c Client) Voucher(ctx context.Context, to peer.ID, v market.Voucher) error {
+	_, err := call[market.Ack](ctx, c, to, v)
+	return err
+}
+
 // Receipt sends a receipt that market.SignReceipt wrote.
 func (c Client) Receipt(ctx context.Context, to peer.ID, signed []byte) error {
 	_, err := call[market.Ack](ctx, c, to, market.Signed{What: market.SignedReceipt, Data: signed})

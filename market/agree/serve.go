@@ -164,6 +164,8 @@ func (s answers) answer(ctx context.Context, from peer.ID, request market.Messag
 	case market.ResultRequest:
 		signed, err := s.worker.Result(ctx, from, r.Job)
 		return market.Signed{What: market.SignedResult, Data: signed}, err
+	case market.Voucher:
+		return market.Ack{}, s.worker.Voucher(ctx, from, r)
 	case market.Signed:
 		if r.What == market.SignedReceipt {
 			return market.Ack{}, s.worker.Receipt(ctx, from, r.Data)

@@ -75,11 +75,15 @@ func (j *job) follow(ctx context.Context) error {
 
 // ask asks one provider until it has handed over a result.
 func (f *follower) ask(ctx context.Context, i int, l lotRecord) {
+	var sent uint64
 	for {
 		u := update{lot: i}
 		call, cancel := context.WithTimeout(ctx, f.r.cfg.CallTime)
 		if u.err = f.r.Sellers.Connect(call, l.Offer.Peer, l.Offer.Addrs); u.err == nil {
 			u.status, u.err = f.r.Workers.Status(call, l.Offer.Peer, f.rec.Job)
+		}
+		if u.err == nil {
+			sent = f.vouch(call, l, u.status, sent)
 		}
 		cancel()
 		if u.err == nil && (u.status.Phase == market.PhaseDone || u.status.Phase == market.PhaseFailed) {

@@ -43,6 +43,7 @@ type testProvider struct {
 	down     bool
 	leaves   bool // goes down when the lock is in the chain
 	finished bool // answers with a result
+	vouchers []market.Voucher
 
 	mu       sync.Mutex
 	id16     byte
@@ -305,6 +306,10 @@ func (m testMarket) Result(_ context.Context, to peer.ID, _ market.JobID) (b []b
 		return nil
 	})
 	return b, err
+}
+
+func (m testMarket) Voucher(_ context.Context, to peer.ID, v market.Voucher) error {
+	return m.at(to, func(p *testProvider) error { p.vouchers = append(p.vouchers, v); return nil })
 }
 
 func (m testMarket) Receipt(_ context.Context, to peer.ID, signed []byte) error {

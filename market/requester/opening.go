@@ -118,7 +118,8 @@ func (j *job) newTerms(now chain.Time, seed chain.OutRef, quotes []market.Quote,
 	if _, err := rand.Read(t.Nonce[:]); err != nil {
 		return t, err
 	}
-	if t.Disputes = spec.Job.Disputes; t.Disputes != nil {
+	t.VoucherEvery = spec.Job.Vouchers
+	if t.Disputes = spec.Job.Disputes; t.Disputes != nil || t.VoucherEvery > 0 {
 		k, err := j.r.voucherKey(t.Nonce)
 		if err != nil {
 			return t, err

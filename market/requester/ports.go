@@ -37,6 +37,7 @@ type Workers interface {
 	Locked(ctx context.Context, to peer.ID, l market.Locked) error
 	Status(ctx context.Context, to peer.ID, job market.JobID) (market.JobStatus, error)
 	Result(ctx context.Context, to peer.ID, job market.JobID) (signed []byte, err error)
+	Voucher(ctx context.Context, to peer.ID, v market.Voucher) error
 	Receipt(ctx context.Context, to peer.ID, signed []byte) error
 }
 

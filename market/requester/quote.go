@@ -130,7 +130,7 @@ func (j *job) askOne(ctx context.Context, lot *lotRecord, lovelace chain.Lovelac
 		RequesterAddress: j.r.Address, OfferSequence: o.Sequence, Name: spec.Job.Name, Kind: spec.Job.Kind,
 		Image: spec.Image, Resources: spec.Job.Resources, Shards: uint32(len(lot.Shards)),
 		Timeouts: spec.Job.Timeouts, Review: spec.Job.Window,
-		Disputes: spec.Job.Disputes,
+		Disputes: spec.Job.Disputes, VoucherEvery: spec.Job.Vouchers,
 	}
 	if _, err := rand.Read(lot.Request.Nonce[:]); err != nil {
 		return err
