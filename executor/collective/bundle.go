@@ -15,9 +15,9 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// A bundle is a lane over several straight connections, each record over one of them.
-// On a long or lossy line one TCP connection does not fill it: its window is bounded, and a lost packet halves what it
-// dares to send. On a short one it does, and more would only cost system calls.
+// A bundle is a lane over several straight connections, each record over one of them. On a long or lossy line one TCP
+// connection does not fill it: its window is bounded, and a lost packet halves what it dares to send. On a short one it
+// does, and more would only cost system calls.
 type bundle struct {
 	conns   []*straightStream
 	out, in int // which is next
@@ -138,7 +138,7 @@ func decodeJoin(b []byte) (join, error) {
 func (s *Service) dialBundle(ctx context.Context, to peer.ID, at string, size int) (stream, error) {
 	var j join
 	_, _ = rand.Read(j.bundle[:])
-	first, rtt, err := s.dialTCP(ctx, at)
+	first, rtt, err := dialTCP(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (s *Service) dialBundle(ctx context.Context, to peer.ID, at string, size in
 		wg.Go(func() {
 			c := b.conns[i]
 			if c == nil {
-				if c, _, errs[i] = s.dialTCP(ctx, at); errs[i] != nil {
+				if c, _, errs[i] = dialTCP(ctx, at); errs[i] != nil {
 					return
 				}
 				b.conns[i] = c
@@ -181,7 +181,7 @@ func (s *Service) dialBundle(ctx context.Context, to peer.ID, at string, size in
 }
 
 // dialTCP also gives the round trip: the other end's system has answered, whatever its programs are doing.
-func (s *Service) dialTCP(ctx context.Context, at string) (*straightStream, time.Duration, error) {
+func dialTCP(ctx context.Context, at string) (*straightStream, time.Duration, error) {
 	var d net.Dialer
 	start := time.Now()
 	conn, err := d.DialContext(ctx, "tcp", at)
