@@ -57,6 +57,10 @@ oracles: build ## hundreds of transactions, whole and broken, before other imple
 	@chain/oracletest/judges/install.sh
 	@$(GO) run ./chain/oracletest -node bin/tally-devnet
 
+.PHONY: elastic
+elastic: setup build ## SIGKILL a provider in the middle of elastic training, for good and to come back: the others go on, who delivers is paid
+	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 30m -tags crash -v -run '^TestElastic$$' ./testnet
+
 .PHONY: crash-chain
 crash-chain: prerequisites ## SIGKILL a wallet with its index at every write and every submission, restart, print place and outcome
 	$(GO) test -count=1 -timeout 30m -tags crash -v -run '^TestCrashChain$$' ./cmd/tally
