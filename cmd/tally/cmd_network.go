@@ -119,6 +119,11 @@ func (a *app) mint(ctx context.Context, words []string, yes bool) (err error) {
 		return err
 	}
 	p.order = order("mint", d, chain.Address{}, false)
+	if resumed, err := a.goOn(ctx, c, p, nil); err != nil {
+		return err
+	} else if resumed {
+		return a.deploy(ctx, c, p)
+	}
 	if err := a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return c.balance(d, coins, collateral) }); err != nil {
 		return err
 	}
@@ -131,10 +136,6 @@ func (a *app) deploy(ctx context.Context, c *coffer, p sending) error {
 	if err != nil {
 		return err
 	}
-	there, err := c.node.UTxOs(ctx, contracts.Address)
-	if err != nil || len(contracts.FindReferences(there)) == len(contracts.Deploy(plutus.Frame{}).Outputs) {
-		return err
-	}
 	if err := c.count(ctx); err != nil {
 		return err
 	}
@@ -142,8 +143,15 @@ func (a *app) deploy(ctx context.Context, c *coffer, p sending) error {
 	if err != nil {
 		return err
 	}
-	a.note("The contracts are not published yet. What they are published with stays there for ever.")
 	d := contracts.Deploy(plutus.Frame{From: c.tip.Slot, Until: until})
 	p.order = order("publish", d, chain.Address{}, false)
+	if resumed, err := a.goOn(ctx, c, p, nil); resumed || err != nil {
+		return err
+	}
+	there, err := c.node.UTxOs(ctx, contracts.Address)
+	if err != nil || len(contracts.FindReferences(there)) == 2 {
+		return err
+	}
+	a.note("The contracts are not published yet. What they are published with stays there for ever.")
 	return a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return c.balance(d, coins, collateral) })
 }

@@ -76,7 +76,7 @@ func (a *app) submit(ctx context.Context, tx *chain.Tx, s submission) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, kept.Close()) }()
-	over := handover{
+	h := handover{
 		node: nd, kept: kept, tx: tx, policy: n.Confirmations, depth: s.confirmations(n.Confirmations),
 		again: "tally wallet submit " + s.file + " sends the same transaction again: it moves money once, however often",
 		anew:  "make it anew",
@@ -85,20 +85,36 @@ func (a *app) submit(ctx context.Context, tx *chain.Tx, s submission) (err error
 	if err != nil {
 		return err
 	}
-	if i := slices.IndexFunc(all, func(x wallet.Payment) bool { return x.Tx == tx.ID() }); i >= 0 {
-		body, err := tx.Inspect()
-		if err != nil {
-			return err
-		}
-		over.since = sinceBuilt(all[i], body)
+	i := slices.IndexFunc(all, func(x wallet.Payment) bool { return x.Tx == tx.ID() })
+	if i < 0 {
+		return a.handInFile(ctx, h)
 	}
-	depth, err := a.handIn(ctx, over)
+	body, err := tx.Inspect()
 	if err != nil {
 		return err
 	}
-	v := map[string]any{"tx": tx.ID(), "in_chain": depth > 0, "confirmations": depth, "standing": standingOf(depth, n.Confirmations)}
-	if err := a.print(v, func(w io.Writer) { fmt.Fprintln(w, tx.ID()) }); err != nil {
+	h.since = sinceBuilt(all[i], body)
+	tip, err := nd.Tip(ctx)
+	if err != nil {
 		return err
 	}
+	clock, err := nd.Clock(ctx)
+	if err != nil {
+		return err
+	}
+	if err = a.handInFile(ctx, h); err != nil {
+		gone := all[i].Until + chain.Time(n.MarginMS)
+		return errors.Join(err, over(context.WithoutCancel(ctx), kept, tx.ID(), err, clock.SlotToTime(tip.Slot), gone))
+	}
 	return kept.End(context.WithoutCancel(ctx), tx.ID())
+}
+
+// handInFile hands a transaction in, and says that it is there.
+func (a *app) handInFile(ctx context.Context, h handover) error {
+	depth, err := a.handIn(ctx, h)
+	if err != nil {
+		return err
+	}
+	v := map[string]any{"tx": h.tx.ID(), "in_chain": depth > 0, "confirmations": depth, "standing": standingOf(depth, h.policy)}
+	return a.print(v, func(w io.Writer) { fmt.Fprintln(w, h.tx.ID()) })
 }

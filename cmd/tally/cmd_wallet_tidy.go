@@ -30,6 +30,10 @@ func (a *app) walletTidy(ctx context.Context, p sending) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
+	p.order = "tidy"
+	if resumed, err := a.goOn(ctx, c, p, nil); resumed || err != nil {
+		return err
+	}
 	coins, collateral, err := c.kept.Coins(ctx, c.all)
 	if err != nil {
 		return err
@@ -40,6 +44,9 @@ func (a *app) walletTidy(ctx context.Context, p sending) (err error) {
 	}
 	d, needed := c.wallet.CollateralDraft(append(collateral, coins...), c.tip.Slot, until)
 	if !needed && len(collateral) == 0 {
+		if reserved, err := c.kept.All(ctx); err != nil || len(reserved) > 0 {
+			return errors.Join(err, a.poor(ctx, c, chain.ErrCollateral))
+		}
 		return fail(exitFunds, chain.ErrCollateral, "no output of this wallet is large enough to take five ADA of: send it ten ADA")
 	}
 	for _, asset := range []chain.AssetID{c.net.Contracts.NTX, {}} {
@@ -51,6 +58,5 @@ func (a *app) walletTidy(ctx context.Context, p sending) (err error) {
 		a.note("Nothing to do: there is collateral, and too few small outputs to be worth a fee.")
 		return a.print(map[string]any{}, func(io.Writer) {})
 	}
-	p.order = "tidy"
 	return a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return c.balance(d, coins, collateral) })
 }

@@ -62,6 +62,8 @@ func (h handover) explain(err error, sure bool, id chain.TxID) error {
 		return fail(exitRejected, fmt.Errorf("%s: %w: %w", id, errGone, err), "look its id up before you pay again")
 	case e.Outcome == chain.Expired:
 		return fail(exitRejected, fmt.Errorf("%s: %w: %w", id, errExpired, err), "it can never move anything now; %s", h.anew)
+	case e.Outcome.Lost() && e.Outcome != chain.Refused:
+		return fail(exitRejected, err, "it moved nothing, and can only if a rollback gives back what it spends; %s", h.anew)
 	}
 	return fail(exitRejected, err, "it moved nothing; what stands in its way is above")
 }

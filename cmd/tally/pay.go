@@ -49,7 +49,7 @@ func order(what string, d chain.Draft, to chain.Address, all bool) string {
 	return what + " " + hex.EncodeToString(h.Sum(nil))
 }
 
-// pay builds a transaction, shows it, asks, signs and hands it in, as far as p says. What it spends is reserved from
+// pay makes a payment that is not one to go on with: it builds a transaction, shows it, asks, signs and hands it in, as far as p says. What it spends is reserved from
 // before it is shown, so that what is shown is what is signed.
 func (a *app) pay(ctx context.Context, c *coffer, p sending, d chain.Draft, build func(coins, collateral []chain.UTxO) (*chain.Tx, error)) error {
 	if p.dry {
@@ -69,9 +69,6 @@ func (a *app) pay(ctx context.Context, c *coffer, p sending, d chain.Draft, buil
 	}
 	until := c.clock.SlotToTime(d.Until)
 	if p.unsigned == "" {
-		if resumed, err := a.goOn(ctx, c, p, d.Message); resumed || err != nil {
-			return err
-		}
 		until = min(until, c.clock.SlotToTime(c.tip.Slot)+chain.Time(asking.Milliseconds()))
 	}
 	tx, err := c.kept.Take(ctx, c.all, purposeOf, until, build)
@@ -135,8 +132,12 @@ func (a *app) agree(ctx context.Context, c *coffer, p sending, tx *chain.Tx, d c
 	return x, o, err
 }
 
-// goOn goes on with a payment of the same order that was signed by a process that is gone. Of others that were, it tells.
+// goOn goes on with a payment of the same order that was signed by a process that is gone, if it can still come or has.
+// Of others that were, it tells. It is asked before anything else is: the payment may have changed what there is to do.
 func (a *app) goOn(ctx context.Context, c *coffer, p sending, message []string) (bool, error) {
+	if p.dry || p.unsigned != "" {
+		return false, nil
+	}
 	all, err := c.kept.Payments(ctx)
 	if err != nil {
 		return false, err
@@ -181,7 +182,10 @@ func (a *app) goOn(ctx context.Context, c *coffer, p sending, message []string) 
 		if o.Resumed = true; a.output != "json" {
 			columns(a.stderr, o.rows(c.net.Contracts.NTX)...)
 		}
-		return true, a.follow(ctx, c, p, x, o)
+		if err = a.follow(ctx, c, p, x, o); !tooLate(err, c.now(), c.gone(x)) {
+			return true, err
+		}
+		a.note("It did not get into the chain in time, and never will. This is another one.")
 	}
 	return false, nil
 }
@@ -226,7 +230,7 @@ func (a *app) follow(ctx context.Context, c *coffer, p sending, x wallet.Payment
 		anew:  "the same command makes it anew, from " + time.UnixMilli(int64(c.gone(x))).UTC().Format("2006-01-02 15:04:05Z") + " on",
 	})
 	if err != nil {
-		return errors.Join(err, c.over(context.WithoutCancel(ctx), x, err))
+		return errors.Join(err, over(context.WithoutCancel(ctx), c.kept, x.Tx, err, c.now(), c.gone(x)))
 	}
 	o.InChain, o.Stands = o.Depth > 0, standingOf(o.Depth, c.net.Confirmations)
 	if err := a.print(o, func(w io.Writer) { fmt.Fprintln(w, o.Tx) }); err != nil {
@@ -236,20 +240,26 @@ func (a *app) follow(ctx context.Context, c *coffer, p sending, x wallet.Payment
 }
 
 // over ends a payment that can never get into the chain, so that the same order may be given again: one that a rule
-// forbids at once, one that came too late when no rollback can make it timely any more.
-func (c *coffer) over(ctx context.Context, x wallet.Payment, err error) error {
+// forbids, and one that came too late.
+func over(ctx context.Context, kept *wallet.Reservations, id chain.TxID, err error, now, gone chain.Time) error {
 	var e *chain.SubmitError
-	if !errors.As(err, &e) {
-		return nil
-	}
 	switch {
-	case e.Outcome == chain.Refused:
-		return errors.Join(c.kept.End(ctx, x.Tx), c.kept.Release(ctx, purposeOf(x.Tx)))
-	case e.Outcome == chain.Expired && c.clock.SlotToTime(c.tip.Slot) > c.gone(x) && !errors.Is(err, errGone):
-		return c.kept.End(ctx, x.Tx)
+	case errors.As(err, &e) && e.Outcome == chain.Refused:
+		return errors.Join(kept.End(ctx, id), kept.Release(ctx, purposeOf(id)))
+	case tooLate(err, now, gone):
+		return kept.End(ctx, id)
 	}
 	return nil
 }
+
+// tooLate says whether a payment that ended with err came too late, and so long ago that no rollback can make it timely.
+func tooLate(err error, now, gone chain.Time) bool {
+	var e *chain.SubmitError
+	return errors.As(err, &e) && e.Outcome == chain.Expired && !errors.Is(err, errGone) && now > gone
+}
+
+// now is when the wallet was looked at, in the chain's time.
+func (c *coffer) now() chain.Time { return c.clock.SlotToTime(c.tip.Slot) }
 
 // gone is when a payment that came too late cannot come back by a rollback.
 func (c *coffer) gone(x wallet.Payment) chain.Time { return x.Until + chain.Time(c.net.MarginMS) }
