@@ -33,6 +33,8 @@ type Book interface {
 	Lots(ctx context.Context) ([]Lot, error)
 	// Held is the output that holds a lot now; false: it is spent, or not known.
 	Held(ctx context.Context, ref chain.OutRef) (chain.UTxO, bool, error)
+	// Stakes are a provider's, of which verdicts of these contracts may take, whatever state they are in.
+	Stakes(ctx context.Context, c *plutus.Contracts, owner chain.KeyHash) ([]plutus.Stake, error)
 	// References are the published scripts, if any.
 	References(ctx context.Context) ([]chain.UTxO, error)
 	// Changed is closed at the next block applied or undone.

@@ -49,7 +49,11 @@ func (a *Actor) draft(ctx context.Context, b *batch, tip chain.Slot, clock chain
 	case KindDispute:
 		return a.Contracts.Dispute(held[0], terms, plutus.Deadline(terms, frame.Until, clock), frame)
 	case KindVerdict:
-		return a.Contracts.Verdict(held[0], terms, *facts.Verdict, frame, facts.Stakes...)
+		stakes, err := a.Book.Stakes(ctx, a.Contracts, b.lots[0].Key.Provider)
+		if err != nil {
+			return chain.Draft{}, fmt.Errorf("stakes of %s: %w", b.lots[0].Key.Provider, err)
+		}
+		return a.Contracts.Verdict(held[0], terms, *facts.Verdict, frame, stakes...)
 	case KindConcede:
 		return a.Contracts.Concede(held[0], terms, a.Role == Provider, frame)
 	case KindLapse:

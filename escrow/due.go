@@ -24,7 +24,6 @@ type Facts struct {
 
 	Voucher *plutus.Voucher // provider: the last one, verified; nil: none
 	Verdict *plutus.Verdict // of the attesters, on the lot as it is now; nil: none yet
-	Stakes  []plutus.Stake  // the provider's, of which the verdict takes; none if it takes nothing
 	Concede bool            // the party gives up a dispute
 }
 

@@ -27,18 +27,18 @@ func Collect(c *plutus.Contracts, l Lot, opinions map[market.Key]market.Opinion)
 	if l.Status != Disputed {
 		return nil
 	}
-	type numbers struct{ award, slash uint64 }
+	type numbers struct{ award, slash, taken uint64 }
 	same := map[numbers][]plutus.Attestation{}
 	for k, o := range opinions {
 		if o.Lot != l.Ref || !o.Decided() {
 			continue
 		}
-		n := numbers{o.AwardUNTX, o.SlashUNTX}
+		n := numbers{o.AwardUNTX, o.SlashUNTX, o.TakenUNTX}
 		same[n] = append(same[n], plutus.Attestation{Attester: plutus.PublicKey(k), Signature: plutus.Signature(o.Signature)})
 	}
 	lot := l.OnChain()
 	for n, signed := range same {
-		v := plutus.Verdict{AwardUNTX: n.award, SlashUNTX: n.slash, Signatures: signed}
+		v := plutus.Verdict{AwardUNTX: n.award, SlashUNTX: n.slash, TakenUNTX: n.taken, Signatures: signed}
 		if v.Verify(c, lot, l.Terms) == nil {
 			return &v
 		}

@@ -86,7 +86,7 @@ func eventOf(e plutus.Event, tx chain.TxID, slot chain.Slot) Event {
 		n.Deadline, n.Ref = e.Lot.Deadline, e.Lot.Ref
 	default:
 		n.AwardUNTX, n.ToProviderUNTX, n.ToRequesterUNTX = e.AwardUNTX, e.ToProviderUNTX, e.ToRequesterUNTX
-		n.ToPayeeUNTX, n.ToSinkUNTX = e.ToPayeeUNTX, e.ToSinkUNTX
+		n.ToPayeeUNTX, n.ToSinkUNTX, n.TakenUNTX = e.ToPayeeUNTX, e.ToSinkUNTX, e.TakenUNTX
 	}
 	return n
 }

@@ -48,6 +48,7 @@ type Event struct {
 	ToRequesterUNTX uint64 `json:"to_requester_untx,omitempty"`
 	ToPayeeUNTX     uint64 `json:"to_payee_untx,omitempty"` // of a dispute's cost
 	ToSinkUNTX      uint64 `json:"to_sink_untx,omitempty"`  // slashed
+	TakenUNTX       uint64 `json:"taken_untx,omitempty"`    // of the provider's stakes, beside the lot
 }
 
 // Lot is the state of a lot.
@@ -72,6 +73,7 @@ type Lot struct {
 	ToRequesterUNTX uint64
 	ToPayeeUNTX     uint64
 	ToSinkUNTX      uint64
+	TakenUNTX       uint64
 }
 
 // Mine says whether key paid into the lot's opening. A lot that only names a key is nobody's business of that key's.
@@ -114,6 +116,7 @@ func Step(l Lot, e Event) (Lot, error) {
 	}
 	n.Ref, n.AwardUNTX = chain.OutRef{}, e.AwardUNTX
 	n.ToProviderUNTX, n.ToRequesterUNTX, n.ToPayeeUNTX, n.ToSinkUNTX = e.ToProviderUNTX, e.ToRequesterUNTX, e.ToPayeeUNTX, e.ToSinkUNTX
+	n.TakenUNTX = e.TakenUNTX
 	got := plutus.Split{ProviderUNTX: e.ToProviderUNTX, RequesterUNTX: e.ToRequesterUNTX, PayeeUNTX: e.ToPayeeUNTX, SinkUNTX: e.ToSinkUNTX}
 	due, err := l.due(e.Kind, e.AwardUNTX, e.ToSinkUNTX)
 	if err != nil || due != got {

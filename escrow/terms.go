@@ -29,7 +29,8 @@ func packDisputes(d market.Disputes) (plutus.Disputes, error) {
 	payee, _ := d.Payee.Key()
 	p := plutus.Disputes{
 		VerdictMS: uint64(d.Verdict), BondUNTX: d.BondUNTX, CostUNTX: d.CostUNTX, SlashBps: d.SlashBps, ShareBps: d.ShareBps,
-		Payee: payee, Threshold: d.Threshold,
+		AtRiskUNTX: d.StakeUNTX,
+		Payee:      payee, Threshold: d.Threshold,
 	}
 	var keys []plutus.PublicKey
 	for _, a := range d.Attesters {

@@ -15,11 +15,12 @@ type Disputes struct {
 	Attesters []Attester    `json:"attesters"` // ascending by peer
 	Threshold uint8         `json:"threshold"` // so many of them decide: more than half
 	Verdict   Millis        `json:"verdict_ms"`
-	BondUNTX  uint64        `json:"bond_untx"` // what the requester adds to a lot that it disputes
-	CostUNTX  uint64        `json:"cost_untx"` // paid by who loses
-	SlashBps  uint16        `json:"slash_bps"` // taken from the bond of a provider that was found wrong, beside the cost
-	ShareBps  uint16        `json:"share_bps"` // the provider's if no verdict comes
-	Payee     chain.Address `json:"payee"`     // of a key, which gets the cost
+	BondUNTX  uint64        `json:"bond_untx"`  // what the requester adds to a lot that it disputes
+	CostUNTX  uint64        `json:"cost_untx"`  // paid by who loses
+	SlashBps  uint16        `json:"slash_bps"`  // taken from the bond of a provider that was found wrong, beside the cost
+	StakeUNTX uint64        `json:"stake_untx"` // of each lot: taken from the stake of a provider that was found wrong, if it has so much
+	ShareBps  uint16        `json:"share_bps"`  // the provider's if no verdict comes
+	Payee     chain.Address `json:"payee"`      // of a key, which gets the cost
 }
 
 // Attester is a peer whose word on a disputed lot counts. Its Ed25519 peer key is the one that signs verdicts.
@@ -76,6 +77,8 @@ func (d Disputes) Validate() error {
 		return malformed("disputes: verdict window of %s", d.Verdict)
 	case d.CostUNTX == 0 || d.CostUNTX > d.BondUNTX || d.BondUNTX > maxPrice:
 		return malformed("disputes: bond of %d µNTX and cost of %d, want 0 < cost ≤ bond", d.BondUNTX, d.CostUNTX)
+	case d.StakeUNTX > maxPrice:
+		return malformed("disputes: %d µNTX of a stake", d.StakeUNTX)
 	case d.SlashBps > 10_000 || d.ShareBps > 10_000:
 		return malformed("disputes: slash of %d and share of %d ten-thousandths", d.SlashBps, d.ShareBps)
 	case !payee:

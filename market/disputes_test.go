@@ -12,7 +12,7 @@ import (
 // testDisputes are decided by two of three attesters.
 func testDisputes(tb testing.TB) *Disputes {
 	tb.Helper()
-	d := &Disputes{Threshold: 2, Verdict: Hour, BondUNTX: 500, CostUNTX: 400, SlashBps: 500, ShareBps: 10_000, Payee: newParty(tb, 90).addr}
+	d := &Disputes{Threshold: 2, Verdict: Hour, BondUNTX: 500, CostUNTX: 400, SlashBps: 500, StakeUNTX: 900, ShareBps: 10_000, Payee: newParty(tb, 90).addr}
 	for n := byte(100); len(d.Attesters) < 3; n++ {
 		a := Attester{Peer: newParty(tb, n).id, Addrs: []string{"/ip4/10.0.0.9/tcp/4001"}}
 		if len(d.Attesters) == 0 || a.Peer > d.Attesters[len(d.Attesters)-1].Peer {
@@ -92,6 +92,7 @@ func TestMatchWantsBonds(t *testing.T) {
 		Now: testNow, Magic: testMagic, Contracts: testPolicy, Image: testImage, Shards: 2, Resources: Resources{1000, 1024, 1024},
 		Run: 10 * Minute, Budget: 1 << 40, Disputes: testDisputes(t),
 	}
+	n.Disputes.StakeUNTX = 0
 	a, b := newParty(t, 2).offer(), newParty(t, 3).offer()
 	if p := Match(n, []Offer{a, b}); !p.OK() {
 		t.Errorf("%+v", p)
@@ -100,6 +101,18 @@ func TestMatchWantsBonds(t *testing.T) {
 	if p := Match(n, []Offer{b}); p.OK() || p.Rejected[0].Reasons[0].Code != ReasonBond {
 		t.Errorf("%+v", p.Rejected)
 	}
+	key, _ := a.Payment.Key()
+	for _, c := range []struct {
+		of, have, least uint64
+		ok              bool
+	}{{7000, 7000, 0, true}, {7000, 6999, 0, false}, {0, 6999, 7000, false}, {6000, 7000, 7000, true}} {
+		n.Disputes.StakeUNTX, n.MinStake, n.Stakes = c.of, c.least, map[chain.KeyHash]uint64{key: c.have}
+		p := Match(n, []Offer{a})
+		if p.OK() != c.ok || !c.ok && p.Rejected[0].Reasons[0].Code != ReasonStake {
+			t.Errorf("%+v: %+v", c, p.Rejected)
+		}
+	}
+	n.Disputes.StakeUNTX, n.MinStake = 0, 0
 	n.Disputes.Verdict = 30 * Minute // one shard can be run again, two cannot
 	if p := Match(n, []Offer{a}); p.OK() {
 		t.Errorf("%+v", p.Chosen)
@@ -116,9 +129,9 @@ func TestParseDisputes(t *testing.T) {
 		names[len(names)-1-i] = a.Addrs[0] + "/p2p/" + a.Peer.String()
 	}
 	whole := fmt.Sprintf(`policy: review, attesters: [%s], threshold: 2, verdict_window: 1h, dispute_bond_ntx: 0.0005, dispute_cost_ntx: 0.0004,
-  payee: %s, slash_percent: 5, share_percent: 100`, strings.Join(names, ", "), d.Payee)
+  payee: %s, slash_percent: 5, share_percent: 100, stake_ntx: 0.0009, min_stake_ntx: 2`, strings.Join(names, ", "), d.Payee)
 	j, err := ParseJob([]byte(job(whole)))
-	if err != nil || !reflect.DeepEqual(j.Disputes, d) || j.Verify != VerifyReview {
+	if err != nil || !reflect.DeepEqual(j.Disputes, d) || j.MinStake != 2*UNTX || j.Verify != VerifyReview {
 		t.Fatalf("%v\n%+v\n%+v", err, j.Disputes, d)
 	}
 	short := fmt.Sprintf("attesters: [%s], dispute_cost_ntx: 1, payee: %s", strings.Join(names, ", "), d.Payee)

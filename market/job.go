@@ -40,7 +40,8 @@ type Job struct {
 	Vouchers  Millis            `json:"voucher_every_ms,omitempty"` // of the program's time; 0: none
 	Window    Millis            `json:"window_ms"`                  // verify.window: how long the requester may look at a committed result
 	Verify    Verify            `json:"verify"`
-	Disputes  *Disputes         `json:"disputes,omitempty"` // nil: nobody decides on a result but the requester
+	MinStake  uint64            `json:"min_stake_untx,omitempty"` // what each provider must have at stake
+	Disputes  *Disputes         `json:"disputes,omitempty"`       // nil: nobody decides on a result but the requester
 	Timeouts  Timeouts          `json:"timeouts"`
 }
 

@@ -45,6 +45,8 @@ func (r *reader) verify(n *yaml.Node, p string, j *Job) {
 		{"dispute_bond_ntx", dispute(func(n *yaml.Node, p string) { r.ntx(n, p, &d.BondUNTX) }), ""},
 		{"payee", dispute(func(n *yaml.Node, p string) { r.address(n, p, &d.Payee) }), ""},
 		{"slash_percent", dispute(func(n *yaml.Node, p string) { r.percent(n, p, &d.SlashBps) }), ""},
+		{"stake_ntx", dispute(func(n *yaml.Node, p string) { r.ntx(n, p, &d.StakeUNTX) }), ""},
+		{"min_stake_ntx", func(n *yaml.Node, p string) { r.ntx(n, p, &j.MinStake) }, ""},
 		{"share_percent", dispute(func(n *yaml.Node, p string) { r.percent(n, p, &d.ShareBps) }), ""},
 	}, "sample", "replicas")
 	switch {

@@ -23,13 +23,19 @@ type Needs struct {
 	Budget    uint64    // µNTX, of all shards together
 	Distinct  bool      // at most one shard a provider and a payment key; otherwise that is only preferred
 	Disputes  *Disputes // nil: there are none
+	MinStake  uint64    // µNTX that a provider must have at stake beyond what its open lots may lose; of its disputes at least
+
+	Stakes map[chain.KeyHash]uint64 // what that is now, by payment key, as the chain has it
 }
+
+// LeastStakeUNTX is what a single stake must hold to count: smaller ones would only make transactions larger.
+const LeastStakeUNTX = UNTX
 
 // Needs of job j at time now, on the image with that config digest.
 func (j Job) Needs(now chain.Time, magic uint32, contracts chain.ScriptHash, image ImageDigest) Needs {
 	return Needs{
 		Now: now, Magic: magic, Contracts: contracts, Image: image, Shards: j.Shards.Count, Resources: j.Resources,
-		Run: j.Timeouts.Run, Budget: j.Budget, Disputes: j.Disputes,
+		Run: j.Timeouts.Run, Budget: j.Budget, Disputes: j.Disputes, MinStake: j.MinStake,
 	}
 }
 
@@ -85,6 +91,7 @@ const (
 	ReasonMemory     = "memory"
 	ReasonDisk       = "disk"
 	ReasonBond       = "bond"        // does not cover what losing a dispute takes
+	ReasonStake      = "stake"       // too little at stake
 	ReasonRates      = "other_rates" // bond or penalty differ from the chosen offers'
 	ReasonOutranked  = "outranked"   // would do, but others come first
 	ReasonOwner      = "same_owner"  // another offer is paid to the same key
@@ -224,6 +231,8 @@ func unfit(n Needs, o Offer) (why []Reason) {
 	add(c.MilliCPU < r.MilliCPU, ReasonCPUs, "%s CPUs < %s wanted", cores(c.MilliCPU), cores(r.MilliCPU))
 	add(c.MemoryMiB < r.MemoryMiB, ReasonMemory, "memory %d MiB < %d MiB wanted", c.MemoryMiB, r.MemoryMiB)
 	add(c.DiskMiB < r.DiskMiB, ReasonDisk, "disk %d MiB < %d MiB wanted", c.DiskMiB, r.DiskMiB)
+	key, _ := o.Payment.Key()
+	add(n.Stakes[key] < n.stake(), ReasonStake, "%s NTX at stake beside its open lots < %s wanted", FormatNTX(n.Stakes[key]), FormatNTX(n.stake()))
 	if d := n.Disputes; d != nil {
 		add(!d.Covered(n.price(o, 1), o.BondBps), ReasonBond, "its bond of %s of the price does not cover what losing a dispute takes: %s NTX and %s",
 			percent(o.BondBps), FormatNTX(d.CostUNTX), percent(d.SlashBps))
@@ -231,6 +240,14 @@ func unfit(n Needs, o Offer) (why []Reason) {
 		add(party || sameKey(d.Payee, o.Payment), ReasonOwner, "it is an attester of this job, or the payee of its disputes")
 	}
 	return why
+}
+
+// stake is what a provider must have at stake.
+func (n Needs) stake() uint64 {
+	if n.Disputes == nil {
+		return n.MinStake
+	}
+	return max(n.MinStake, n.Disputes.StakeUNTX)
 }
 
 // price is what o takes for that many shards, in µNTX. The bounds of rates, times and shards keep it below 2^63.

@@ -32,7 +32,7 @@ func someMessages(tb testing.TB) []Message {
 		Signed{SignedOffer, p.signed(tb)},
 		Voucher{JobID{4}, 100, make([]byte, 64)},
 		VerdictRequest{JobID{4}, p.id, terms, []byte{}},
-		Opinion{chain.OutRef{Tx: chain.TxID{5}, Index: 1}, 6000, 0, make([]byte, 64), "the outputs are the same"},
+		Opinion{chain.OutRef{Tx: chain.TxID{5}, Index: 1}, 6000, 0, 700, make([]byte, 64), "the outputs are the same"},
 	}
 }
 

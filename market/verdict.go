@@ -34,16 +34,17 @@ type Opinion struct {
 	Lot       chain.OutRef `json:"lot"` // the output that the signature is about
 	AwardUNTX uint64       `json:"award_untx"`
 	SlashUNTX uint64       `json:"slash_untx"`
-	Signature []byte       `json:"signature"` // of plutus.Contracts.Attest; empty: not decided yet
-	Sentence  string       `json:"sentence"`  // why, or what it waits for
+	TakenUNTX uint64       `json:"taken_untx"` // of the provider's stakes
+	Signature []byte       `json:"signature"`  // of plutus.Contracts.Attest; empty: not decided yet
+	Sentence  string       `json:"sentence"`   // why, or what it waits for
 }
 
 func (o Opinion) limit() int { return 2 << 10 }
 
 // Validate checks o's form; whether the signature holds is for who knows the lot.
 func (o Opinion) Validate() error {
-	if len(o.Signature) != 0 && len(o.Signature) != 64 || !plain(o.Sentence, 1024) || o.AwardUNTX > maxPrice || o.SlashUNTX > maxPrice {
-		return malformed("opinion: signature of %d bytes, award %d, slash %d", len(o.Signature), o.AwardUNTX, o.SlashUNTX)
+	if len(o.Signature) != 0 && len(o.Signature) != 64 || !plain(o.Sentence, 1024) || o.AwardUNTX > maxPrice || o.SlashUNTX > maxPrice || o.TakenUNTX > maxPrice {
+		return malformed("opinion: signature of %d bytes, award %d, slash %d, of stakes %d", len(o.Signature), o.AwardUNTX, o.SlashUNTX, o.TakenUNTX)
 	}
 	return nil
 }

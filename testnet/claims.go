@@ -123,6 +123,8 @@ func (k *checker) balances(s Summary, d *Derived) {
 		same(k, at+", after_untx", b.AfterUNTX, after.UNTX)
 		same(k, at+", before_lovelace", b.BeforeLovelace, before.Lovelace)
 		same(k, at+", after_lovelace", b.AfterLovelace, after.Lovelace)
+		key, _ := addr.Key()
+		same(k, at+", stake_untx", b.StakeUNTX, d.Stakes[s.EndedAt][key])
 	}
 	parties := map[chain.Address]bool{}
 	for j := range maps.Values(d.Jobs) {

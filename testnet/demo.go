@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/executor"
 	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/market/requester"
@@ -49,6 +50,7 @@ type demo struct {
 	sum     Summary
 	ran     []*ranJob
 	books   map[*Participant][]jobRecord
+	staked  map[chain.Address]uint64 // µNTX, by the offers
 }
 
 // ranJob is what the demo knows of one of its jobs.
@@ -231,6 +233,10 @@ func (d *demo) startMarket(ctx context.Context) error {
 		return err
 	}
 	d.say.line("test NTX minted by policy %s; every wallet has ADA and NTX; contracts published", d.w.Contracts.Params.NTX.Policy)
+	if err := d.w.Stake(ctx, demoStake); err != nil {
+		return err
+	}
+	d.say.line("every provider puts %s NTX at stake", market.FormatNTX(demoStake))
 	if err := d.w.StartProviders(ctx); err != nil {
 		return err
 	}
@@ -249,9 +255,15 @@ func (d *demo) startMarket(ctx context.Context) error {
 	return nil
 }
 
+// demoStake is what each provider puts at stake, in µNTX.
+const demoStake = 10 * market.UNTX
+
 // lookAtOffers finds the offers as the requester does, and says what they compute on.
 func (d *demo) lookAtOffers(ctx context.Context) error {
-	var offers []market.Offer
+	var offers []struct {
+		market.Offer
+		StakeUNTX uint64 `json:"stake_untx"`
+	}
 	if err := d.w.Requester.Tally(ctx, &offers, "offers"); err != nil {
 		return err
 	}
@@ -259,7 +271,12 @@ func (d *demo) lookAtOffers(ctx context.Context) error {
 		return fmt.Errorf("%w: the DHT has %d offers, not %d", ErrDemo, len(offers), len(d.w.Providers))
 	}
 	var gpus []string
+	d.staked = map[chain.Address]uint64{}
 	for _, o := range offers {
+		d.staked[o.Payment] = o.StakeUNTX
+		if o.StakeUNTX != demoStake {
+			return fmt.Errorf("%w: %s has %d µNTX at stake", ErrDemo, o.Peer, o.StakeUNTX)
+		}
 		for _, g := range o.GPUs {
 			gpus = append(gpus, g.Model)
 		}

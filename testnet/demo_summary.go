@@ -64,7 +64,7 @@ func (d *demo) summarise(ctx context.Context) error {
 	}
 	for p, h := range held {
 		b := s.Balances[p.Address.String()]
-		b.AfterUNTX, b.AfterLovelace = h.UNTX, h.Lovelace
+		b.AfterUNTX, b.AfterLovelace, b.StakeUNTX = h.UNTX, h.Lovelace, d.staked[p.Address]
 		s.Balances[p.Address.String()] = b
 	}
 	x, err := ReplayJobs(blocks, d.w.Contracts)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/plutus"
 )
 
@@ -16,7 +17,8 @@ var ErrReplay = errors.New("chain replay")
 // Derived is what blocks alone say about jobs and balances.
 type Derived struct {
 	Jobs     map[plutus.JobID]*DerivedJob
-	Balances map[chain.Slot]map[chain.Address]Sum // after the last block up to the slot, for each slot asked for
+	Balances map[chain.Slot]map[chain.Address]Sum    // after the last block up to the slot, for each slot asked for
+	Stakes   map[chain.Slot]map[chain.KeyHash]uint64 // then, those that count, by their owners
 	Tip      chain.Slot
 }
 
@@ -69,7 +71,9 @@ func (l *DerivedLot) BondReturned() uint64 { return l.ToProvider - l.Paid() }
 func Replay(blocks []chain.Block, c *plutus.Contracts, slots ...chain.Slot) (*Derived, error) {
 	r := &replay{
 		c: c, utxos: map[chain.OutRef]chain.UTxO{}, lots: map[chain.OutRef]*DerivedLot{},
-		out: &Derived{Jobs: map[plutus.JobID]*DerivedJob{}, Balances: map[chain.Slot]map[chain.Address]Sum{}},
+		out: &Derived{
+			Jobs: map[plutus.JobID]*DerivedJob{}, Balances: map[chain.Slot]map[chain.Address]Sum{}, Stakes: map[chain.Slot]map[chain.KeyHash]uint64{},
+		},
 	}
 	slots = slices.Clone(slots)
 	slices.Sort(slots)
@@ -118,13 +122,21 @@ type replay struct {
 
 func (r *replay) balances(at chain.Slot) {
 	sums := map[chain.Address]Sum{}
+	stakes := map[chain.KeyHash][]plutus.Stake{}
 	for _, u := range r.utxos {
+		if s, err := r.c.ReadStake(u); err == nil {
+			stakes[s.Owner] = append(stakes[s.Owner], s)
+		}
 		s := sums[u.Address]
 		s.Lovelace += u.Value.Coin
 		s.UNTX += u.Value.Of(r.c.Params.NTX)
 		sums[u.Address] = s
 	}
 	r.out.Balances[at] = sums
+	r.out.Stakes[at] = map[chain.KeyHash]uint64{}
+	for owner, all := range stakes {
+		r.out.Stakes[at][owner] = plutus.Counted(all, market.LeastStakeUNTX)
+	}
 }
 
 // delta is what an address is richer by.

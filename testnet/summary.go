@@ -81,6 +81,7 @@ type Balance struct {
 	AfterUNTX      uint64         `json:"after_untx"`
 	BeforeLovelace chain.Lovelace `json:"before_lovelace"`
 	AfterLovelace  chain.Lovelace `json:"after_lovelace"`
+	StakeUNTX      uint64         `json:"stake_untx"` // of its own, in the end
 }
 
 // Figures are what the demo measured of itself.

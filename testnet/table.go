@@ -35,12 +35,13 @@ func (d *demo) table(w io.Writer) error {
 		}
 	}
 	fmt.Fprintln(t)
-	fmt.Fprintln(t, "WALLET\tNTX BEFORE\tNTX AFTER\tADA BEFORE\tADA AFTER")
+	fmt.Fprintln(t, "WALLET\tNTX BEFORE\tNTX AFTER\tADA BEFORE\tADA AFTER\tNTX AT STAKE")
 	for _, a := range slices.SortedFunc(maps.Keys(s.Balances), func(a, b string) int {
 		return slices.Compare([]byte(s.Balances[a].Role), []byte(s.Balances[b].Role))
 	}) {
 		b := s.Balances[a]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", b.Role, market.FormatNTX(b.BeforeUNTX), market.FormatNTX(b.AfterUNTX), ada(b.BeforeLovelace), ada(b.AfterLovelace))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", b.Role, market.FormatNTX(b.BeforeUNTX), market.FormatNTX(b.AfterUNTX),
+			ada(b.BeforeLovelace), ada(b.AfterLovelace), market.FormatNTX(b.StakeUNTX))
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"github.com/tallycompute/tally/chain/node"
 	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/executor/container"
+	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/plutus"
 )
 
@@ -176,6 +177,18 @@ func (w *World) Fund(ctx context.Context) error {
 		gifts = append(gifts, Gift{To: p.Address, Values: []chain.Value{coin(20, 50), coin(20, 50), coin(30, 0), coin(30, 0), coin(10, 0)}})
 	}
 	return w.Faucet.Fund(ctx, w.Node, w.Contracts, gifts)
+}
+
+// Stake lets every provider put so much NTX at stake, in µNTX. None may be running.
+func (w *World) Stake(ctx context.Context, untx uint64) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, p := range w.Providers {
+		g.Go(func() error {
+			var sent struct{}
+			return p.Tally(ctx, &sent, "provider", "stake", market.FormatNTX(untx), "--yes")
+		})
+	}
+	return g.Wait()
 }
 
 // StartProvider starts provider i, or starts it again, and returns when it has published its offer.

@@ -9,6 +9,7 @@ import (
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/chain/index"
 	"github.com/tallycompute/tally/escrow"
+	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/plutus"
 )
 
@@ -188,6 +189,47 @@ func (b *book) References(ctx context.Context) ([]chain.UTxO, error) {
 		return nil, err
 	}
 	return b.contracts.FindReferences(all), nil
+}
+
+// stakes are all that are on chain, by owner.
+func (b *book) stakes(ctx context.Context, c *plutus.Contracts) (map[chain.KeyHash][]plutus.Stake, error) {
+	all, err := b.ix.UTxOsOf(ctx, index.Script(c.Stake))
+	if err != nil {
+		return nil, err
+	}
+	by := map[chain.KeyHash][]plutus.Stake{}
+	for _, u := range all {
+		if s, err := c.ReadStake(u); err == nil { // anybody can make what only looks like one
+			by[s.Owner] = append(by[s.Owner], s)
+		}
+	}
+	return by, nil
+}
+
+// Stakes implements escrow.Book.
+func (b *book) Stakes(ctx context.Context, c *plutus.Contracts, owner chain.KeyHash) ([]plutus.Stake, error) {
+	by, err := b.stakes(ctx, c)
+	return by[owner], err
+}
+
+// FreeStakes are what owners have at stake beyond what their own open lots may lose.
+func (b *book) FreeStakes(ctx context.Context) (map[chain.KeyHash]uint64, error) {
+	by, err := b.stakes(ctx, b.contracts)
+	if err != nil {
+		return nil, err
+	}
+	free := map[chain.KeyHash]uint64{}
+	for owner, stakes := range by {
+		free[owner] = plutus.Counted(stakes, market.LeastStakeUNTX)
+	}
+	_, err = b.all(ctx, func(l escrow.Lot) (bool, error) {
+		owner := l.Key.Provider
+		if !l.Status.Final() && l.Mine(owner) { // whoever names a provider in a lot that it never witnessed takes nothing from it
+			free[owner] -= min(free[owner], l.Terms.Disputes.AtRiskUNTX)
+		}
+		return false, nil
+	})
+	return free, err
 }
 
 // Coins implements provider.Book.

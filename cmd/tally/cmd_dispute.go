@@ -143,6 +143,7 @@ type lotStory struct {
 	ToRequesterUNTX uint64 `json:"to_requester_untx,omitempty"`
 	ToPayeeUNTX     uint64 `json:"to_payee_untx,omitempty"`
 	ToSinkUNTX      uint64 `json:"to_sink_untx,omitempty"`
+	TakenUNTX       uint64 `json:"taken_untx,omitempty"` // of the provider's stake
 }
 
 type lotStep struct {
@@ -197,7 +198,7 @@ func (b *buyer) stories(ctx context.Context, id string) ([]lotStory, chain.Time,
 		s := lotStory{
 			Provider: l.Key.Provider, Address: l.Address, Status: l.Status, PriceUNTX: l.PriceUNTX, BondUNTX: l.BondUNTX,
 			Next: l.Outlook(now), ToProviderUNTX: l.ToProviderUNTX, ToRequesterUNTX: l.ToRequesterUNTX,
-			ToPayeeUNTX: l.ToPayeeUNTX, ToSinkUNTX: l.ToSinkUNTX,
+			ToPayeeUNTX: l.ToPayeeUNTX, ToSinkUNTX: l.ToSinkUNTX, TakenUNTX: l.TakenUNTX,
 		}
 		for k, tx := range l.Txs {
 			s.Steps = append(s.Steps, lotStep{k, clock.SlotToTime(l.Slots[k]), tx, standing(tx)})
@@ -224,6 +225,9 @@ func printStories(w io.Writer, all []lotStory, now chain.Time) {
 			paid := fmt.Sprintf("  the provider got %s NTX, the requester %s", market.FormatNTX(s.ToProviderUNTX), market.FormatNTX(s.ToRequesterUNTX))
 			if s.ToPayeeUNTX+s.ToSinkUNTX > 0 {
 				paid += fmt.Sprintf("; the dispute cost %s, slashed were %s", market.FormatNTX(s.ToPayeeUNTX), market.FormatNTX(s.ToSinkUNTX))
+				if s.TakenUNTX > 0 {
+					paid += fmt.Sprintf(", and %s of the provider's stake", market.FormatNTX(s.TakenUNTX))
+				}
 			}
 			fmt.Fprintln(w, paid)
 		}

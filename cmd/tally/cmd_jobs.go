@@ -99,7 +99,16 @@ func offersCommand(a *app) *cobra.Command {
 				for _, d := range dropped {
 					a.note("not usable: %s: %s", d.Peer, oneLine(d.Reason.Sentence))
 				}
-				return a.print(offers, func(w io.Writer) { printOffers(w, offers) })
+				stakes, err := b.book.FreeStakes(ctx)
+				if err != nil {
+					return err
+				}
+				all := []staked{}
+				for _, o := range offers {
+					k, _ := o.Payment.Key()
+					all = append(all, staked{o, stakes[k]})
+				}
+				return a.print(all, func(w io.Writer) { printOffers(w, all) })
 			})
 		},
 	}

@@ -88,6 +88,7 @@ func providerCommand(a *app) *cobra.Command {
 		Use: "status", Short: "What this provider did and is doing", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.providerStatus(cmd.Context()) },
 	})
+	c.AddCommand(providerStakeCommands(a)...)
 	return c
 }
 

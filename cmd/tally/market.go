@@ -123,6 +123,11 @@ func (b blocks) References(ctx context.Context) ([]chain.UTxO, error) {
 	return b.p.book.References(ctx)
 }
 
+// FreeStakes implements requester.Blocks.
+func (b blocks) FreeStakes(ctx context.Context) (map[chain.KeyHash]uint64, error) {
+	return b.p.book.FreeStakes(ctx)
+}
+
 // feeHandler notes what transactions that spend a wallet's outputs cost.
 func feeHandler(key chain.KeyHash) index.Handler {
 	return index.HandlerFunc(func(b index.Block) ([]index.Event, error) {

@@ -69,14 +69,20 @@ func percent(bps uint16) string {
 	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%d.%02d", bps/100, bps%100), "0"), ".") + " %"
 }
 
-func printOffers(w io.Writer, offers []market.Offer) {
-	rows := [][]string{{"PROVIDER", "NTX A SECOND", "SLOTS", "CPUS", "MEMORY MiB", "ISOLATION", "GPUS", "REGION"}}
-	for _, o := range slices.SortedFunc(slices.Values(offers), func(a, b market.Offer) int {
+// staked is an offer, and what the chain says its provider has at stake beyond what its open lots may lose.
+type staked struct {
+	market.Offer
+	StakeUNTX uint64 `json:"stake_untx"`
+}
+
+func printOffers(w io.Writer, offers []staked) {
+	rows := [][]string{{"PROVIDER", "NTX A SECOND", "STAKE NTX", "SLOTS", "CPUS", "MEMORY MiB", "ISOLATION", "GPUS", "REGION"}}
+	for _, o := range slices.SortedFunc(slices.Values(offers), func(a, b staked) int {
 		return cmp.Or(cmp.Compare(a.RateUNTX, b.RateUNTX), cmp.Compare(a.Peer, b.Peer))
 	}) {
 		rows = append(rows, []string{
-			o.Peer.String(), market.FormatNTX(o.RateUNTX), fmt.Sprint(o.Capacity.Slots), fmt.Sprintf("%.1f", float64(o.Capacity.MilliCPU)/1000),
-			fmt.Sprint(o.Capacity.MemoryMiB), oneLine(o.Isolation), gpuNames(o), oneLine(o.Region),
+			o.Peer.String(), market.FormatNTX(o.RateUNTX), market.FormatNTX(o.StakeUNTX), fmt.Sprint(o.Capacity.Slots), fmt.Sprintf("%.1f", float64(o.Capacity.MilliCPU)/1000),
+			fmt.Sprint(o.Capacity.MemoryMiB), oneLine(o.Isolation), gpuNames(o.Offer), oneLine(o.Region),
 		})
 	}
 	columns(w, rows...)

@@ -195,6 +195,18 @@ func (b *Book) Held(_ context.Context, ref chain.OutRef) (chain.UTxO, bool, erro
 	return b.ever[ref], b.unspent[ref], nil
 }
 
+// Stakes are a provider's.
+func (b *Book) Stakes(_ context.Context, c *plutus.Contracts, owner chain.KeyHash) (all []plutus.Stake, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for ref := range b.unspent {
+		if s, err := c.ReadStake(b.ever[ref]); err == nil && s.Owner == owner {
+			all = append(all, s)
+		}
+	}
+	return all, nil
+}
+
 // References are the published scripts.
 func (b *Book) References(context.Context) ([]chain.UTxO, error) {
 	b.mu.Lock()

@@ -32,6 +32,8 @@ const (
 	image = market.ImageDigest("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
 	price = 1_000_000
 	slash = 50_000
+
+	staked, atRisk = 7000, 9000
 )
 
 var errGone = errors.New("gone")
@@ -67,6 +69,7 @@ type world struct {
 	dir            string
 	db             *sql.DB
 	tip            chain.Slot
+	stakes         []plutus.Stake // the provider's
 	d              *Daemon
 
 	mu      sync.Mutex
@@ -92,6 +95,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		T: t, contracts: c, req: newWho(t, "requester"), prov: newWho(t, "provider"), att: newWho(t, "attester"), dir: t.TempDir(),
 		store: map[market.Hash]map[string]string{}, granted: map[peer.ID]int{}, tip: 1000,
+		stakes: []plutus.Stake{{UNTX: staked - 1}, {UNTX: 1, Since: 5}},
 	}
 	w.program = func(task executor.Task, _ int) int { return w.leave(task, "42\n") }
 	w.bundles = map[peer.ID]map[market.Hash]map[string]string{
@@ -135,7 +139,7 @@ func (w *world) agree() {
 		w.others = append(w.others, newWho(w.T, n))
 	}
 	d := &market.Disputes{
-		Threshold: 2, Verdict: market.Minute, BondUNTX: 20_000, CostUNTX: 20_000, SlashBps: 500, ShareBps: 10_000,
+		Threshold: 2, Verdict: market.Minute, BondUNTX: 20_000, CostUNTX: 20_000, SlashBps: 500, ShareBps: 10_000, StakeUNTX: atRisk,
 		Payee: chain.Enterprise(chaintest.Network(), second.pay.Hash),
 	}
 	for _, a := range append([]who{w.att}, w.others...) {
@@ -220,6 +224,13 @@ func (w *world) Lot(_ context.Context, k escrow.Key) (escrow.Lot, error) {
 		return escrow.Lot{Key: k}, nil
 	}
 	return w.lot, nil
+}
+
+func (w *world) Stakes(_ context.Context, _ *plutus.Contracts, owner chain.KeyHash) ([]plutus.Stake, error) {
+	if owner != w.prov.pay.Hash {
+		return nil, errors.New("another's stakes")
+	}
+	return w.stakes, nil
 }
 
 func (w *world) Connect(context.Context, peer.ID, []string) error { return nil }
@@ -337,9 +348,9 @@ func TestVerdicts(t *testing.T) {
 			o := w.decided(w.req.id, w.request(w.result))
 			want := plutus.Verdict{AwardUNTX: c.award}
 			if c.award == 0 {
-				want.SlashUNTX = slash
+				want.SlashUNTX, want.TakenUNTX = slash, staked
 			}
-			if o.AwardUNTX != want.AwardUNTX || o.SlashUNTX != want.SlashUNTX || !strings.Contains(o.Sentence, c.says) {
+			if o.AwardUNTX != want.AwardUNTX || o.SlashUNTX != want.SlashUNTX || o.TakenUNTX != want.TakenUNTX || !strings.Contains(o.Sentence, c.says) {
 				t.Fatalf("%+v", o)
 			}
 			key, err := market.Attester{Peer: w.att.id}.Key()
@@ -354,10 +365,10 @@ func TestVerdicts(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				a := w.contracts.Attest(raw, w.lot.OnChain(), o.AwardUNTX, o.SlashUNTX, 0)
-				all := map[market.Key]market.Opinion{key: o, market.Key(a.Attester): {Lot: o.Lot, AwardUNTX: o.AwardUNTX, SlashUNTX: o.SlashUNTX, Signature: a.Signature[:]}}
+				a := w.contracts.Attest(raw, w.lot.OnChain(), o.AwardUNTX, o.SlashUNTX, o.TakenUNTX)
+				all := map[market.Key]market.Opinion{key: o, market.Key(a.Attester): {Lot: o.Lot, AwardUNTX: o.AwardUNTX, SlashUNTX: o.SlashUNTX, TakenUNTX: o.TakenUNTX, Signature: a.Signature[:]}}
 				v := escrow.Collect(w.contracts, w.lot, all)
-				if v == nil || v.AwardUNTX != want.AwardUNTX || v.SlashUNTX != want.SlashUNTX {
+				if v == nil || v.AwardUNTX != want.AwardUNTX || v.SlashUNTX != want.SlashUNTX || v.TakenUNTX != want.TakenUNTX {
 					t.Errorf("no verdict of two: %+v", v)
 				}
 			}
@@ -365,6 +376,16 @@ func TestVerdicts(t *testing.T) {
 				t.Errorf("%d cases are left", len(left))
 			}
 		})
+	}
+}
+
+// Of stakes that hold more than is at risk, what is at risk is taken.
+func TestTakesWhatIsAtRisk(t *testing.T) {
+	w := newWorld(t)
+	w.stakes = append(w.stakes, plutus.Stake{UNTX: atRisk})
+	w.program = func(task executor.Task, _ int) int { return w.leave(task, "41\n") }
+	if o := w.decided(w.req.id, w.request(w.result)); o.AwardUNTX != 0 || o.TakenUNTX != atRisk {
+		t.Errorf("%+v", o)
 	}
 }
 

@@ -149,7 +149,7 @@ func (d *Daemon) Opinion(ctx context.Context, from peer.ID, r market.VerdictRequ
 		return market.Opinion{}, err
 	}
 	if ok {
-		return d.sign(c, l, v), nil
+		return d.sign(ctx, c, l, v)
 	}
 	if now >= l.Deadline {
 		return market.Opinion{}, refuse(market.RefusedStale, "the verdict window is over")
@@ -213,10 +213,24 @@ func (d *Daemon) ask(q *inquiry) (market.Opinion, error) {
 	return market.Opinion{Lot: q.lot.Ref, Sentence: q.stands}, nil
 }
 
-// sign puts this attester's name to a verdict, on the output that holds the lot now.
-func (d *Daemon) sign(c *plutus.Contracts, l escrow.Lot, v Verdict) market.Opinion {
-	a := c.Attest(d.key, l.OnChain(), v.AwardUNTX, v.SlashUNTX, 0) // no terms put stake at risk
-	return market.Opinion{Lot: l.Ref, AwardUNTX: v.AwardUNTX, SlashUNTX: v.SlashUNTX, Signature: a.Signature[:], Sentence: v.Sentence}
+// sign puts this attester's name to a verdict, on the output that holds the lot now. Of a provider that was found wrong it
+// takes what the terms say of its stakes, or all of them if there is less: it has no more to lose, and should not escape.
+func (d *Daemon) sign(ctx context.Context, c *plutus.Contracts, l escrow.Lot, v Verdict) (market.Opinion, error) {
+	var taken uint64
+	if v.AwardUNTX < l.PriceUNTX {
+		stakes, err := d.Book.Stakes(ctx, c, l.Key.Provider)
+		if err != nil {
+			return market.Opinion{}, err
+		}
+		for _, s := range stakes {
+			taken += s.UNTX
+		}
+		taken = min(taken, l.Terms.Disputes.AtRiskUNTX)
+	}
+	a := c.Attest(d.key, l.OnChain(), v.AwardUNTX, v.SlashUNTX, taken)
+	return market.Opinion{
+		Lot: l.Ref, AwardUNTX: v.AwardUNTX, SlashUNTX: v.SlashUNTX, TakenUNTX: taken, Signature: a.Signature[:], Sentence: v.Sentence,
+	}, nil
 }
 
 // inquire comes to a verdict and records it. What fails on this machine is tried again until it is too late.

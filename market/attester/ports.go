@@ -10,6 +10,7 @@ import (
 	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/executor"
 	"github.com/tallycompute/tally/market"
+	"github.com/tallycompute/tally/plutus"
 )
 
 // Sentinel kinds of this package's errors. A no to somebody who asks is a market.Refusal instead.
@@ -33,6 +34,8 @@ type Book interface {
 	Tip() chain.Slot
 	// Lot folds a lot; its status is Absent if no block opened it.
 	Lot(ctx context.Context, k escrow.Key) (escrow.Lot, error)
+	// Stakes are a provider's, of which verdicts of these contracts may take, whatever state they are in.
+	Stakes(ctx context.Context, c *plutus.Contracts, owner chain.KeyHash) ([]plutus.Stake, error)
 }
 
 // Peers are the parties of disputed lots.

@@ -163,6 +163,12 @@ func (b testBook) Held(_ context.Context, ref chain.OutRef) (chain.UTxO, bool, e
 
 func (b testBook) References(context.Context) ([]chain.UTxO, error) { return nil, nil }
 
+func (b testBook) Stakes(context.Context, *plutus.Contracts, chain.KeyHash) ([]plutus.Stake, error) {
+	return nil, nil
+}
+
+func (b testBook) FreeStakes(context.Context) (map[chain.KeyHash]uint64, error) { return nil, nil }
+
 func (b testBook) Confirmations(_ context.Context, id chain.TxID) (uint64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

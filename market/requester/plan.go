@@ -34,6 +34,9 @@ func (r *Requester) match(ctx context.Context, job market.Job, image market.Imag
 	}
 	needs := job.Needs(now, r.Contracts.Network.Magic, r.Contracts.Policy, image)
 	needs.Distinct = job.Collective()
+	if needs.Stakes, err = r.Blocks.FreeStakes(ctx); err != nil {
+		return market.Plan{}, fmt.Errorf("the providers' stakes: %w", err)
+	}
 	return market.Match(needs, slices.DeleteFunc(slices.Clone(offers), func(o market.Offer) bool {
 		return no[o.Peer] != nil || o.Peer == r.id
 	})), nil

@@ -70,6 +70,8 @@ type Blocks interface {
 	Confirmations(ctx context.Context, tx chain.TxID) (uint64, error)
 	// References are the published scripts, if any.
 	References(ctx context.Context) ([]chain.UTxO, error)
+	// FreeStakes are what providers have at stake beyond what their open lots may lose, in µNTX by payment key.
+	FreeStakes(ctx context.Context) (map[chain.KeyHash]uint64, error)
 	// Fee is what a transaction cost this wallet; false: it was another's, or is not known.
 	Fee(ctx context.Context, tx chain.TxID) (chain.Lovelace, bool, error)
 }
