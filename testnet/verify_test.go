@@ -80,7 +80,7 @@ func TestVerifyKept(t *testing.T) {
 	write(s)
 	for _, running := range []bool{true, false} {
 		var said bytes.Buffer
-		if err := testnet.Verify(t.Context(), dir, &said); err != nil || !bytes.Contains(said.Bytes(), []byte("all 4 claims")) {
+		if err := testnet.Verify(t.Context(), dir, &said); err != nil || !bytes.Contains(said.Bytes(), []byte("all 5 claims")) {
 			t.Fatalf("running %t: %v: %s", running, err, said.String())
 		}
 		if running {
