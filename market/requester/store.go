@@ -101,6 +101,11 @@ func scan(row interface{ Scan(...any) error }) (*record, error) {
 	if err := json.Unmarshal(state, &r); err != nil {
 		return nil, err
 	}
+	for _, l := range r.Lots {
+		if l.Offer.Peer == "" {
+			return nil, errors.New("a lot of no provider")
+		}
+	}
 	r.version = version
 	return &r, nil
 }

@@ -7,7 +7,10 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	_ "modernc.org/sqlite"
+
+	"github.com/tallycompute/tally/market"
 )
 
 // FuzzStored: a job that a damaged disk gives back is an error of the store, or one that is written again as it was
@@ -23,7 +26,11 @@ func FuzzStored(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, r := range []record{{ID: "a", Phase: Planned}, {ID: "b", Phase: Signed, Tx: []byte{0x84}, Lots: []lotRecord{{Shards: []uint32{1}}}}} {
+	id, err := peer.Decode("12D3KooWEn7i25GeL2BDjfGZJUA7mzNPyaYvFCatJpLVuc8aDsuR")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, r := range []record{{ID: "a", Phase: Planned}, {ID: "b", Phase: Signed, Tx: []byte{0x84}, Lots: []lotRecord{{Offer: market.Offer{Peer: id}, Shards: []uint32{1}}}}} {
 		b, err := json.Marshal(r)
 		if err != nil {
 			f.Fatal(err)
