@@ -18,7 +18,7 @@ const module = "github.com/tallycompute/tally"
 // row is how high a package stands: imports point to lower rows only, and inside a row only to one's parent.
 func row(pkg string) int {
 	switch pkg {
-	case "chain", "executor", "executor/collective/gcm", "executor/collective/kernel":
+	case "chain", "executor", "executor/collective/kernel":
 		return 0
 	case "market", "plutus":
 		return 1
