@@ -74,10 +74,17 @@ func (s Stake) datum(policy chain.ScriptHash) ([]byte, error) {
 	return chain.EncodeData(data.NewConstr(0, data.NewByteString(s.Owner[:]), since, data.NewByteString(policy[:])))
 }
 
-// stakeOutput is the stake on chain. Its lovelace may be less than the ledger wants: chain.Balance adds what is missing.
+// stakeOutput is the stake on chain.
 func (c *Contracts) stakeOutput(s Stake) (chain.Output, error) {
 	d, err := s.datum(c.Policy)
 	return chain.Output{Address: c.StakeAddress, Value: chain.Coins(s.UTxO.Value.Coin).With(c.Params.NTX, s.UNTX), Datum: d}, err
+}
+
+// stakeLovelace is enough for a stake in every state.
+func (c *Contracts) stakeLovelace(s Stake, p chain.Params) (chain.Lovelace, error) {
+	s.Since, s.UTxO.Value.Coin = maxTime, 1<<31
+	o, err := c.stakeOutput(s)
+	return p.MinCoin(o), err
 }
 
 // MaxStakes is how many stakes of an owner count: the largest.
@@ -101,12 +108,18 @@ func largest(stakes []Stake) []Stake {
 	})
 }
 
-// Deposit puts NTX at stake; its coins are added by chain.Balance. Whoever pays, it is the owner's.
-func (c *Contracts) Deposit(owner chain.KeyHash, untx uint64, f Frame) (chain.Draft, error) {
+// Deposit puts NTX at stake, with lovelace enough to unbond it later; chain.Balance adds the coins. Whoever pays, it is
+// the owner's.
+func (c *Contracts) Deposit(owner chain.KeyHash, untx uint64, p chain.Params, f Frame) (chain.Draft, error) {
 	if untx == 0 || untx > maxQuantity {
 		return chain.Draft{}, fmt.Errorf("stake of %d: %w", untx, ErrDraft)
 	}
-	o, err := c.stakeOutput(Stake{Owner: owner, UNTX: untx})
+	s := Stake{Owner: owner, UNTX: untx}
+	var err error
+	if s.UTxO.Value.Coin, err = c.stakeLovelace(s, p); err != nil {
+		return chain.Draft{}, err
+	}
+	o, err := c.stakeOutput(s)
 	return chain.Draft{From: f.From, Until: f.Until, Outputs: []chain.Output{o}}, err
 }
 
@@ -118,8 +131,9 @@ const (
 )
 
 // Unbond begins to take a stake back, by its owner: at since, which is the end of the frame's range. Until
-// Params.UnbondMS later a verdict can still take it. The draft needs the owner's signature.
-func (c *Contracts) Unbond(s Stake, since chain.Time, f Frame) (chain.Draft, error) {
+// Params.UnbondMS later a verdict can still take it. The owner adds lovelace if the ledger wants more of it by now. The
+// draft needs the owner's signature.
+func (c *Contracts) Unbond(s Stake, since chain.Time, p chain.Params, f Frame) (chain.Draft, error) {
 	if s.Since != 0 || since <= 0 {
 		return chain.Draft{}, fmt.Errorf("unbond %s, unbonding since %d, from %d: %w", s.UTxO.Ref, s.Since, since, ErrDraft)
 	}
@@ -128,7 +142,11 @@ func (c *Contracts) Unbond(s Stake, since chain.Time, f Frame) (chain.Draft, err
 	if err := spendStake(&d, s, stakeUnbond); err != nil {
 		return chain.Draft{}, err
 	}
-	s.Since = since
+	least, err := c.stakeLovelace(s, p)
+	if err != nil {
+		return chain.Draft{}, err
+	}
+	s.Since, s.UTxO.Value.Coin = since, max(s.UTxO.Value.Coin, least)
 	o, err := c.stakeOutput(s)
 	d.Outputs = []chain.Output{o}
 	return d, err

@@ -50,7 +50,7 @@ func (w *world) verdictOfStakes(tb testing.TB) chain.Draft {
 func (w *world) unbond(tb testing.TB) chain.Draft {
 	tb.Helper()
 	f := w.frame(w.work)
-	return must(w.Unbond(w.stake(2, 0, firstStake, 0), w.at(f.Until), f))(tb)
+	return must(w.Unbond(w.stake(2, 0, firstStake, 0), w.at(f.Until), w.ledger, f))(tb)
 }
 
 // matured is a moment since when a stake can be withdrawn that is unbonding at work.
@@ -148,10 +148,10 @@ func TestStakeDrafts(t *testing.T) {
 	bonded, unbonding := w.stake(1, 0, 5, 0), w.stake(2, 0, 5, 9)
 	draft := func(_ chain.Draft, err error) error { return err }
 	for name, err := range map[string]error{
-		"stake nothing":                  draft(w.Deposit(bonded.Owner, 0, f)),
-		"stake too much":                 draft(w.Deposit(bonded.Owner, maxQuantity+1, f)),
-		"unbond twice":                   draft(w.Unbond(unbonding, 5, f)),
-		"unbond at no time":              draft(w.Unbond(bonded, 0, f)),
+		"stake nothing":                  draft(w.Deposit(bonded.Owner, 0, w.ledger, f)),
+		"stake too much":                 draft(w.Deposit(bonded.Owner, maxQuantity+1, w.ledger, f)),
+		"unbond twice":                   draft(w.Unbond(unbonding, 5, w.ledger, f)),
+		"unbond at no time":              draft(w.Unbond(bonded, 0, w.ledger, f)),
 		"withdraw a bonded stake":        draft(w.Withdraw([]Stake{bonded}, f)),
 		"withdraw nothing":               draft(w.Withdraw(nil, f)),
 		"withdraw of two":                draft(w.Withdraw([]Stake{unbonding, w.stake(3, 1, 5, 9)}, f)),
@@ -235,6 +235,29 @@ func TestWhatNoDraftSays(t *testing.T) {
 		c.bend(context[0].(*data.Constr).Fields)
 		if got, err := lastTrace(w.traced[se.Script], se.Context); got != c.want {
 			t.Errorf("%s: refused by %q: %v", c.want, got, err)
+		}
+	}
+}
+
+// TestDepositUnbond: what a deposit holds is enough to unbond it, and a stake that holds less can be unbonded too.
+func TestDepositUnbond(t *testing.T) {
+	w := newWorld(t, silentBlueprint)
+	f := w.frame(w.work)
+	d := must(w.Deposit(w.providers[0].Hash, firstStake, w.ledger, f))(t)
+	if _, err := w.submit(d, w.stranger); err != nil {
+		t.Fatal(err)
+	}
+	u := chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID{2}}, Output: d.Outputs[0]}
+	for _, less := range []chain.Lovelace{0, 40_000} {
+		poor := u
+		poor.Value.Coin -= less
+		s, err := w.ReadStake(poor)
+		if err != nil || s.Owner != w.providers[0].Hash || s.Since != 0 || s.UNTX != firstStake {
+			t.Fatalf("%+v: %v", s, err)
+		}
+		d := must(w.Unbond(s, w.at(f.Until), w.ledger, f))(t)
+		if _, err := w.submit(d, w.providers[0]); err != nil || d.Outputs[0].Value.Coin != u.Value.Coin {
+			t.Errorf("%d less: %d lovelace: %v", less, d.Outputs[0].Value.Coin, w.Explain(err))
 		}
 	}
 }

@@ -101,7 +101,7 @@ func (s *staker) deposit(ctx context.Context, untx uint64, p sending) error {
 	if err != nil {
 		return err
 	}
-	d, err := s.contracts.Deposit(s.wallet.PaymentKey(), untx, f)
+	d, err := s.contracts.Deposit(s.wallet.PaymentKey(), untx, s.params, f)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (s *staker) unbond(ctx context.Context, p sending) error {
 		if err != nil {
 			return err
 		}
-		d, err := s.contracts.Unbond(x, s.clock.SlotToTime(f.Until), f)
+		d, err := s.contracts.Unbond(x, s.clock.SlotToTime(f.Until), s.params, f)
 		if err != nil {
 			return err
 		}
