@@ -187,7 +187,6 @@ type outgoing struct {
 
 	paid           []chain.Output
 	change, leaves chain.Value
-	sent           bool // it was handed in
 }
 
 func (c *coffer) outgoing(tx *chain.Tx, message []string) (*outgoing, error) {

@@ -164,15 +164,13 @@ func TestForgedResults(t *testing.T) {
 		"outside of circles": {{typ: controlHad, seq: 1}},
 	} {
 		t.Run(what, func(t *testing.T) {
-			var w *world
 			var forged, victim *Group
 			if what == "outside of circles" {
-				w = newWorld(t, 2, Options{})
+				w := newWorld(t, 2, Options{})
 				victim, forged = w.groups[0], w.groups[1]
 				defer w.drop()
 			} else {
-				var circles []*Circle
-				w, circles = newCircles(t, 2, brisk)
+				_, circles := newCircles(t, 2, brisk)
 				victim, forged = circles[0].group, circles[1].group
 				defer disperse(t, circles)
 			}
