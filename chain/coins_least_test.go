@@ -62,7 +62,7 @@ func TestLeastCoins(t *testing.T) {
 		}
 		sound(t, tx, d, alice.Address)
 	})
-	if paid < 20 || several < 10 {
+	if paid < 10 || several < 2 {
 		t.Errorf("of all that was drawn %d paid, %d with several coins", paid, several)
 	}
 }

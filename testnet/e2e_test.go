@@ -80,7 +80,8 @@ func TestDemo(t *testing.T) {
 // TestIdentityAllreduce is the negative control: providers mount an SDK whose allreduce gives back what it was given.
 // Every rank then trains a model of its own, and the demo must fail.
 func TestIdentityAllreduce(t *testing.T) {
-	const starts = `        """Starts an allreduce in place; the region is freed at its end."""
+	const starts = `        """Starts an allreduce in place; the region is freed at its end. In an elastic job the result lies beside it first, so
+        that the operation can be done again."""
 `
 	const identity = `        result = finish() if finish else None
         region.free()

@@ -51,7 +51,28 @@ func (s groupSeat) elastic() bool                     { return false }
 // circleSeat is a rank of a circle, which goes on without it.
 type circleSeat struct{ *Circle }
 
+// leaving is for what runs while its container may go away: then this member leaves, and the others go on. An operation
+// whose own context ends would end the circle for all.
+func (s circleSeat) leaving(ctx context.Context) (on context.Context, done func() bool) {
+	on = context.WithoutCancel(ctx)
+	return on, context.AfterFunc(ctx, func() { s.Leave(on, context.Cause(ctx)) })
+}
+
+func (s circleSeat) prepare(o Operation) (func(context.Context) (uint64, error), error) {
+	run, err := s.Circle.prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (uint64, error) {
+		on, done := s.leaving(ctx)
+		defer done()
+		return run(on)
+	}, nil
+}
+
 func (s circleSeat) admit(ctx context.Context) (View, []int, error) {
+	ctx, done := s.leaving(ctx)
+	defer done()
 	v, err := s.Admit(ctx)
 	places := make([]int, len(v.Peers))
 	for r, p := range v.Peers {
