@@ -62,8 +62,8 @@ elastic: setup build ## SIGKILL a provider in the middle of elastic training, fo
 	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 30m -tags crash -v -run '^TestElastic$$' ./testnet
 
 .PHONY: crash-chain
-crash-chain: prerequisites ## SIGKILL a wallet with its index at every write and every submission, restart, print place and outcome
-	$(GO) test -count=1 -timeout 30m -tags crash -v -run '^TestCrashChain$$' ./cmd/tally
+crash-chain: prerequisites ## SIGKILL a wallet, its index and its payments at every write, submission and segment, restart, print place and outcome
+	$(GO) test -count=1 -timeout 30m -tags crash -v -run '^TestCrash(Chain|Payments)$$' ./cmd/tally
 
 .PHONY: soak
 soak: prerequisites ## 2,000 jobs' transactions through one wallet, 30 in flight, with rollbacks; reconciles to the lovelace

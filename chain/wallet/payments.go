@@ -28,6 +28,11 @@ const paymentsTable = `CREATE TABLE IF NOT EXISTS payments
 	(tx TEXT PRIMARY KEY, raw BLOB NOT NULL, job TEXT NOT NULL, owner TEXT NOT NULL, ended INTEGER NOT NULL,
 	slot INTEGER NOT NULL, hash TEXT NOT NULL, height INTEGER NOT NULL, until INTEGER NOT NULL) STRICT`
 
+// insertPayment may meet the same transaction, which was refused, ended and made anew within a slot.
+const insertPayment = `INSERT INTO payments (tx, raw, job, owner, ended, slot, hash, height, until) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?)
+	ON CONFLICT (tx) DO UPDATE SET raw = excluded.raw, job = excluded.job, owner = excluded.owner, ended = 0, slot = excluded.slot,
+	hash = excluded.hash, height = excluded.height, until = excluded.until WHERE ended`
+
 // Pay stores a signed payment and keeps what it spends for it, for a purpose, until it has expired: both or neither. From
 // here on it may be handed in. ErrReserved: something of that was given to another purpose since.
 func (r *Reservations) Pay(ctx context.Context, p Payment, refs []chain.OutRef, purpose string) error {
@@ -40,10 +45,12 @@ func (r *Reservations) Pay(ctx context.Context, p Payment, refs []chain.OutRef, 
 			return errors.Join(err, tx.Rollback())
 		}
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO payments (tx, raw, job, owner, ended, slot, hash, height, until) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?)`,
-		p.Tx.String(), p.Raw, p.Order, p.Owner, int64(p.Since.Slot), p.Since.Hash.String(), int64(p.Height), int64(p.Until))
+	res, err := tx.ExecContext(ctx, insertPayment, p.Tx.String(), p.Raw, p.Order, p.Owner, int64(p.Since.Slot), p.Since.Hash.String(), int64(p.Height), int64(p.Until))
 	if err != nil {
 		return errors.Join(fmt.Errorf("pay %s: %w: %w", p.Tx, ErrStore, err), tx.Rollback())
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(fmt.Errorf("pay %s, which is under way: %w", p.Tx, ErrStore), err, tx.Rollback())
 	}
 	return commit("pay", tx)
 }
@@ -89,4 +96,21 @@ func (r *Reservations) Adopt(ctx context.Context, tx chain.TxID, from, to string
 // End notes that whoever ordered a payment knows how it ended: the same order is another payment from here on.
 func (r *Reservations) End(ctx context.Context, tx chain.TxID) error {
 	return r.exec(ctx, "end "+tx.String(), `UPDATE payments SET ended = 1 WHERE tx = ?`, tx.String())
+}
+
+// Void ends a payment that the ledger refuses for good, and gives back what is reserved for its purpose: both or neither.
+func (r *Reservations) Void(ctx context.Context, tx chain.TxID, purpose string) error {
+	what := "void " + tx.String()
+	t, err := r.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", what, ErrStore, err)
+	}
+	_, err = t.ExecContext(ctx, `UPDATE payments SET ended = 1 WHERE tx = ?`, tx.String())
+	if err == nil {
+		_, err = t.ExecContext(ctx, `DELETE FROM reservations WHERE purpose = ?`, purpose)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("%s: %w: %w", what, ErrStore, err), t.Rollback())
+	}
+	return commit(what, t)
 }

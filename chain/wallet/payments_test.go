@@ -81,3 +81,31 @@ func TestPayments(t *testing.T) {
 		t.Errorf("%v, %v", all, err)
 	}
 }
+
+// TestVoid: what is refused for good has ended, and what it wanted to spend is free at once.
+func TestVoid(t *testing.T) {
+	ctx := t.Context()
+	r := open(t, filepath.Join(t.TempDir(), "wallet.db"))
+	for i, purpose := range []string{"send 0", "send 1"} {
+		if err := r.Pay(ctx, Payment{Tx: chain.TxID{byte(i)}, Raw: []byte{1}, Until: 1000}, refs(uint32(i)), purpose); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Void(ctx, chain.TxID{1}, "send 1"); err != nil {
+		t.Fatal(err)
+	}
+	all, err := r.Payments(ctx)
+	if err != nil || len(all) != 2 || all[0].Ended || !all[1].Ended {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if kept, err := r.All(ctx); err != nil || len(kept) != 1 || kept[0].Purpose != "send 0" {
+		t.Errorf("%v, %v", kept, err)
+	}
+	again := Payment{Tx: chain.TxID{1}, Raw: []byte{1}, Owner: "another", Until: 1000}
+	if err := r.Pay(ctx, again, refs(1), "send 1"); err != nil {
+		t.Errorf("the same transaction anew: %v", err)
+	}
+	if all, err := r.Payments(ctx); err != nil || len(all) != 2 || all[1].Ended || all[1].Owner != "another" {
+		t.Errorf("%+v, %v", all, err)
+	}
+}

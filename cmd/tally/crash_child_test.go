@@ -24,14 +24,21 @@ import (
 )
 
 // What the killed process is told: its directory and network, and after how many points it is to be killed (0: never).
+// With childPays it is tally instead, and does what it has arguments for.
 const (
 	childHome   = "TALLY_CRASH_HOME"
 	childSocket = "TALLY_CRASH_SOCKET"
 	childKill   = "TALLY_CRASH_KILL"
+	childPays   = "TALLY_CRASH_PAYS"
 )
 
 // init makes this test binary the process that is killed, if it is told so.
 func init() {
+	if os.Getenv(childPays) != "" {
+		hookWrites()
+		a := &app{stdout: pointed{os.Stdout, "told the outcome"}, stderr: pointed{os.Stderr, "said something"}}
+		os.Exit(a.report(newRoot(a).ExecuteContext(context.Background())))
+	}
 	home := os.Getenv(childHome)
 	if home == "" {
 		return
@@ -49,10 +56,27 @@ var passed atomic.Int64
 func point(where string) {
 	kill, _ := strconv.ParseInt(os.Getenv(childKill), 10, 64)
 	if n := passed.Add(1); n == kill {
-		fmt.Println(where)
+		fmt.Fprint(os.Stderr, "\n"+where+"\n")
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	}
+}
+
+// pointed has a point before and after each line that is printed.
+type pointed struct {
+	*os.File
+	what string
+}
+
+// Write implements io.Writer.
+func (p pointed) Write(b []byte) (int, error) {
+	if !strings.HasSuffix(string(b), "\n") {
+		return p.File.Write(b)
+	}
+	point("before it " + p.what)
+	n, err := p.File.Write(b)
+	point("after it " + p.what)
+	return n, err
 }
 
 // hookWrites makes every row that SQLite writes, and every commit, a point.

@@ -59,17 +59,28 @@ func (r *crashRun) live(ctx context.Context, kill int) (where string, err error)
 	}
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = append(os.Environ(), childHome+"="+r.home, childSocket+"="+r.socket, fmt.Sprint(childKill, "=", kill))
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
 	err = cmd.Run()
-	last := strings.TrimSpace(out.String())
-	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL && ctx.Err() == nil {
-		return last, nil
+	if wasKilled(cmd) && ctx.Err() == nil {
+		return lastWords(errs.String()), nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, errs.String())
 	}
 	return "", nil
+}
+
+// wasKilled says whether a process that has ended was killed.
+func wasKilled(cmd *exec.Cmd) bool {
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+// lastWords is the last line.
+func lastWords(text string) string {
+	text = strings.TrimSpace(text)
+	return text[strings.LastIndex(text, "\n")+1:]
 }
 
 // between looks at what a killed process left: every transaction in its journal has its inputs reserved, and no two that

@@ -89,6 +89,9 @@ type teller struct {
 }
 
 func (t *teller) tell(depth uint64, o chain.Outcome, err error) {
+	if o.Lost() {
+		return // the command ends with it, and says so
+	}
 	was := t.depth
 	t.depth = depth
 	stands := standingOf(depth, t.policy)

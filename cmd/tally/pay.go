@@ -245,7 +245,7 @@ func over(ctx context.Context, kept *wallet.Reservations, id chain.TxID, err err
 	var e *chain.SubmitError
 	switch {
 	case errors.As(err, &e) && e.Outcome == chain.Refused:
-		return errors.Join(kept.End(ctx, id), kept.Release(ctx, purposeOf(id)))
+		return kept.Void(ctx, id, purposeOf(id))
 	case tooLate(err, now, gone):
 		return kept.End(ctx, id)
 	}

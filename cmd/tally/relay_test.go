@@ -19,6 +19,7 @@ const (
 type segment struct {
 	protocol uint16
 	toNode   bool
+	body     []byte // what is changed in it goes on changed
 }
 
 // relay stands between a client and a node, and sees each segment before it goes on; what seen refuses never arrives, and
@@ -32,9 +33,19 @@ type relay struct {
 func newRelay(t *testing.T, node string, seen func(segment) bool) relay {
 	t.Helper()
 	r := relay{filepath.Join(t.TempDir(), "r"), seen}
-	l, err := net.Listen("unix", r.socket)
+	stop, err := r.start(node)
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return r
+}
+
+// start listens until stop is called.
+func (r relay) start(node string) (stop func(), err error) {
+	l, err := net.Listen("unix", r.socket)
+	if err != nil {
+		return nil, err
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -52,11 +63,10 @@ func newRelay(t *testing.T, node string, seen func(segment) bool) relay {
 			wg.Go(func() { r.pass(server, client, false) })
 		}
 	})
-	t.Cleanup(func() {
+	return func() {
 		_ = l.Close()
 		wg.Wait()
-	})
-	return r
+	}, nil
 }
 
 // pass takes segments from one side to the other until one of them ends.
@@ -72,7 +82,7 @@ func (r relay) pass(from, to net.Conn, toNode bool) {
 		if _, err := io.ReadFull(from, body); err != nil {
 			return
 		}
-		if !r.seen(segment{binary.BigEndian.Uint16(b[4:]) &^ 0x8000, toNode}) {
+		if !r.seen(segment{binary.BigEndian.Uint16(b[4:]) &^ 0x8000, toNode, body}) {
 			return
 		}
 		if _, err := to.Write(append(b, body...)); err != nil {
