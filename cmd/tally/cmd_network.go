@@ -107,23 +107,15 @@ func (a *app) mint(ctx context.Context, words []string, yes bool) (err error) {
 		return usage(errors.New("it makes NTX, such as 1000 NTX"))
 	}
 	p := sending{validFor: time.Duration(c.net.LockMS) * time.Millisecond, yes: yes}
-	until, err := c.until(p.validFor)
+	until, err := c.scriptUntil(p.validFor)
 	if err != nil {
 		return err
-	}
-	if h := c.clock.Horizon; h != 0 {
-		until = min(until, h) // it runs a script
 	}
 	d, err := testnet.MintTestNTX(c.wallet.PaymentKey(), int64(v.Of(ntx)), c.tip.Slot, until)
 	if err != nil {
 		return err
 	}
 	p.order = order("mint", d, chain.Address{}, false)
-	if resumed, err := a.goOn(ctx, c, p, nil); err != nil {
-		return err
-	} else if resumed {
-		return a.deploy(ctx, c, p)
-	}
 	if err := a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return c.balance(d, coins, collateral) }); err != nil {
 		return err
 	}
@@ -153,5 +145,5 @@ func (a *app) deploy(ctx context.Context, c *coffer, p sending) error {
 		return err
 	}
 	a.note("The contracts are not published yet. What they are published with stays there for ever.")
-	return a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return c.balance(d, coins, collateral) })
+	return a.payAnew(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return c.balance(d, coins, collateral) })
 }

@@ -77,17 +77,26 @@ func (a *app) asStaker(ctx context.Context, f func(*staker) error) (err error) {
 	if s.contracts, err = plutus.New(c.net.Chain(), c.net.Contracts); err != nil {
 		return fail(exitConfig, err, "the contract parameters in network.json cannot be used")
 	}
-	at, err := c.node.UTxOs(ctx, s.contracts.StakeAddress)
+	if err := s.look(ctx); err != nil {
+		return err
+	}
+	return f(s)
+}
+
+// look reads what is at stake.
+func (s *staker) look(ctx context.Context) error {
+	at, err := s.node.UTxOs(ctx, s.contracts.StakeAddress)
 	if err != nil {
 		return err
 	}
+	s.stakes = nil
 	for _, u := range at {
-		if x, err := s.contracts.ReadStake(u); err == nil && x.Owner == c.wallet.PaymentKey() {
+		if x, err := s.contracts.ReadStake(u); err == nil && x.Owner == s.wallet.PaymentKey() {
 			s.stakes = append(s.stakes, x)
 		}
 	}
 	slices.SortFunc(s.stakes, func(x, y plutus.Stake) int { return x.UTxO.Ref.Compare(y.UTxO.Ref) })
-	return f(s)
+	return nil
 }
 
 func (s *staker) deposit(ctx context.Context, untx uint64, p sending) error {
@@ -107,12 +116,21 @@ func (s *staker) deposit(ctx context.Context, untx uint64, p sending) error {
 	}
 	s.note("A stake comes back %s after tally provider unstake, less what verdicts take of it until then.", delay(s.contracts))
 	p.order = order("stake", d, s.contracts.StakeAddress, false)
-	return s.send(ctx, d, p)
+	return s.pay(ctx, s.coffer, p, d, s.builder(d))
 }
 
 // unbond begins to take back every stake that is bonded, each in a transaction of its own.
 func (s *staker) unbond(ctx context.Context, p sending) error {
-	begun := false
+	p.order = "unbond"
+	begun, err := s.goOn(ctx, s.coffer, p, nil)
+	if err != nil {
+		return err
+	}
+	if begun {
+		if err := s.look(ctx); err != nil {
+			return err
+		}
+	}
 	for _, x := range s.stakes {
 		if x.Since != 0 {
 			continue
@@ -132,8 +150,7 @@ func (s *staker) unbond(ctx context.Context, p sending) error {
 			return err
 		}
 		s.note("%s NTX begin to come back: tally provider stake withdraw takes them, in %s.", market.FormatNTX(x.UNTX), delay(s.contracts))
-		p.order = "unbond " + x.UTxO.Ref.String()
-		if err := s.send(ctx, d, p); err != nil {
+		if err := s.payAnew(ctx, s.coffer, p, d, s.builder(d)); err != nil {
 			return err
 		}
 	}
@@ -144,12 +161,15 @@ func (s *staker) unbond(ctx context.Context, p sending) error {
 }
 
 func (s *staker) withdraw(ctx context.Context, p sending) error {
+	p.order = "withdraw"
+	if resumed, err := s.goOn(ctx, s.coffer, p, nil); resumed || err != nil {
+		return err
+	}
 	now := s.clock.SlotToTime(s.tip.Slot)
 	var free []plutus.Stake
-	p.order = "withdraw"
 	for _, x := range s.stakes {
 		if x.Since != 0 && s.contracts.FreeAt(x) <= now {
-			free, p.order = append(free, x), p.order+" "+x.UTxO.Ref.String()
+			free = append(free, x)
 		}
 	}
 	if len(free) == 0 {
@@ -164,13 +184,13 @@ func (s *staker) withdraw(ctx context.Context, p sending) error {
 	if err != nil {
 		return err
 	}
-	return s.send(ctx, d, p)
+	return s.payAnew(ctx, s.coffer, p, d, s.builder(d))
 }
 
 // frame is a range from the tip on, with the published scripts.
 func (s *staker) frame(ctx context.Context) (f plutus.Frame, err error) {
 	f.From = s.tip.Slot
-	if f.Until, err = s.until(stakeValid); err != nil {
+	if f.Until, err = s.scriptUntil(stakeValid); err != nil {
 		return f, err
 	}
 	at, err := s.node.UTxOs(ctx, s.contracts.Address)
@@ -178,8 +198,8 @@ func (s *staker) frame(ctx context.Context) (f plutus.Frame, err error) {
 	return f, err
 }
 
-func (s *staker) send(ctx context.Context, d chain.Draft, p sending) error {
-	return s.pay(ctx, s.coffer, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return s.balance(d, coins, collateral) })
+func (s *staker) builder(d chain.Draft) builder {
+	return func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return s.balance(d, coins, collateral) }
 }
 
 func delay(c *plutus.Contracts) string {

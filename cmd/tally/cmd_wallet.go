@@ -203,3 +203,12 @@ func (c *coffer) until(d time.Duration) (chain.Slot, error) {
 	clk.Horizon = 0
 	return clk.CeilSlot(clk.SlotToTime(c.tip.Slot) + chain.Time(d.Milliseconds()))
 }
+
+// scriptUntil is until for what runs a script: no later than the node can turn into a time.
+func (c *coffer) scriptUntil(d time.Duration) (chain.Slot, error) {
+	until, err := c.until(d)
+	if h := c.clock.Horizon; h != 0 {
+		until = min(until, h)
+	}
+	return until, err
+}

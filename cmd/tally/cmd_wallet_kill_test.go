@@ -22,16 +22,16 @@ type sends struct {
 
 const killedAmount = 3_000_000
 
-// killedAt runs the payment and kills the process when a segment of its connections is seen, before it goes on. It says
+// killedAt runs a command and kills the process when a segment of its connections is seen, before it goes on. It says
 // what the process had written.
-func (s sends) killedAt(t *testing.T, env []string, die func(segment) bool) string {
+func (b *bank) killedAt(t *testing.T, from account, die func(segment) bool, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(s.bin, "wallet", "send", "-y", "--home", s.from.home, "--to", s.to.String(), "3", "ADA")
+	cmd := exec.Command(b.bin, append(args, "--home", from.home)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	var mu sync.Mutex
 	dead := false
-	r := newRelay(t, s.socket, func(g segment) bool {
+	r := newRelay(t, b.socket, func(g segment) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		if dead = dead || die(g); dead {
@@ -39,7 +39,7 @@ func (s sends) killedAt(t *testing.T, env []string, die func(segment) bool) stri
 		}
 		return !dead
 	})
-	n, err := testnet.Load(filepath.Join(s.dir, "network.json"))
+	n, err := testnet.Load(filepath.Join(b.dir, "network.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func (s sends) killedAt(t *testing.T, env []string, die func(segment) bool) stri
 	if err := n.Save(file); err != nil {
 		t.Fatal(err)
 	}
-	cmd.Env = append(os.Environ(), append(env, "TALLY_WALLET_PASSPHRASE=the passphrase of "+filepath.Base(s.from.home), "TALLY_NETWORK="+file)...)
+	cmd.Env = append(os.Environ(), "TALLY_WALLET_PASSPHRASE=the passphrase of "+filepath.Base(from.home), "TALLY_NETWORK="+file)
 	mu.Lock()
 	err = cmd.Start()
 	mu.Unlock()
@@ -59,6 +59,10 @@ func (s sends) killedAt(t *testing.T, env []string, die func(segment) bool) stri
 		t.Fatalf("%v: %s", err, errs.String())
 	}
 	return out.String()
+}
+
+func (s sends) killedAt(t *testing.T, die func(segment) bool) string {
+	return s.bank.killedAt(t, s.from, die, "wallet", "send", "-y", "--to", s.to.String(), "3", "ADA")
 }
 
 // repeated orders the payment again, after it was killed, and checks that as many payments were made as were told of.
@@ -97,7 +101,7 @@ func (b *bank) killed(t *testing.T, from account, to chain.Address) {
 		t.Run(name, func(t *testing.T) {
 			answers = 0
 			before := b.at(t, to)
-			told := s.killedAt(t, nil, die)
+			told := s.killedAt(t, die)
 			if !s.repeated(t, before, told) || told != "" {
 				t.Errorf("it did not go on; told: %q", told)
 			}
@@ -106,7 +110,7 @@ func (b *bank) killed(t *testing.T, from account, to chain.Address) {
 
 	t.Run("once more, on purpose", func(t *testing.T) {
 		before := b.at(t, to)
-		s.killedAt(t, nil, func(g segment) bool { return g.protocol == protocolSubmit })
+		s.killedAt(t, func(g segment) bool { return g.protocol == protocolSubmit })
 		other := b.tally(t, from.home, "", "send", "-y", "--to", to.String(), "4", "ADA")
 		other.wants(t, 0, "An earlier payment was interrupted", "tally wallet submit ")
 		_, file, _ := strings.Cut(other.err, "tally wallet submit ")

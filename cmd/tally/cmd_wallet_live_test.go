@@ -218,7 +218,7 @@ func TestWalletLive(t *testing.T) {
 		"alice": {ntxs(10_000_000, 50_000_000), ntxs(8_000_000, 20_000_000), chain.Coins(40_000_000), chain.Coins(6_000_000)}, "bob": nil,
 		"busy": {nine, nine, nine, nine, chain.Coins(6_000_000)}, "killed": slices.Repeat([]chain.Value{nine}, 10),
 		"small": small, "one": {chain.Coins(60_000_000)}, "mixed": {ntxs(30_000_000, 5)}, "poor": {ntxs(4_000_000, 5)},
-		"giver": {nine}, "taker": nil,
+		"giver": {nine}, "taker": nil, "staker": {ntxs(30_000_000, 10_000_000), ntxs(30_000_000, 10_000_000), chain.Coins(30_000_000), chain.Coins(6_000_000)},
 	})
 	alice, words, fromAlice, bob, toBob := all["alice"].home, all["alice"].words, all["alice"].at, all["bob"].home, all["bob"].at
 	to := toBob.String()
@@ -362,6 +362,8 @@ func TestWalletLive(t *testing.T) {
 	})
 
 	t.Run("killed", func(t *testing.T) { b.killed(t, all["killed"], toBob) })
+
+	t.Run("stake, killed", func(t *testing.T) { b.stakeKilled(t, all["staker"]) })
 
 	t.Run("tidy", func(t *testing.T) {
 		home, at := all["small"].home, all["small"].at

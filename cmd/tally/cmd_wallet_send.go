@@ -119,9 +119,6 @@ func (a *app) walletSend(ctx context.Context, p sending) (err error) {
 		return err
 	}
 	p.order = order("send", d, to, p.all)
-	if resumed, err := a.goOn(ctx, c, p, d.Message); resumed || err != nil {
-		return err
-	}
 	return a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) {
 		if p.all {
 			d := d

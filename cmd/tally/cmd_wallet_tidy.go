@@ -58,5 +58,5 @@ func (a *app) walletTidy(ctx context.Context, p sending) (err error) {
 		a.note("Nothing to do: there is collateral, and too few small outputs to be worth a fee.")
 		return a.print(map[string]any{}, func(io.Writer) {})
 	}
-	return a.pay(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return c.balance(d, coins, collateral) })
+	return a.payAnew(ctx, c, p, d, func(coins, collateral []chain.UTxO) (*chain.Tx, error) { return c.balance(d, coins, collateral) })
 }

@@ -49,9 +49,21 @@ func order(what string, d chain.Draft, to chain.Address, all bool) string {
 	return what + " " + hex.EncodeToString(h.Sum(nil))
 }
 
-// pay makes a payment that is not one to go on with: it builds a transaction, shows it, asks, signs and hands it in, as far as p says. What it spends is reserved from
-// before it is shown, so that what is shown is what is signed.
-func (a *app) pay(ctx context.Context, c *coffer, p sending, d chain.Draft, build func(coins, collateral []chain.UTxO) (*chain.Tx, error)) error {
+// A builder makes a transaction of what can be spent.
+type builder func(coins, collateral []chain.UTxO) (*chain.Tx, error)
+
+// pay goes on with a payment of the same order that was interrupted, or makes it.
+func (a *app) pay(ctx context.Context, c *coffer, p sending, d chain.Draft, build builder) error {
+	if resumed, err := a.goOn(ctx, c, p, d.Message); resumed || err != nil {
+		return err
+	}
+	return a.payAnew(ctx, c, p, d, build)
+}
+
+// payAnew makes a payment, whatever was interrupted: goOn has been asked. It builds a transaction, shows it, asks, signs
+// and hands it in, as far as p says. What it spends is reserved from before it is shown, so that what is shown is what
+// is signed.
+func (a *app) payAnew(ctx context.Context, c *coffer, p sending, d chain.Draft, build builder) error {
 	if p.dry {
 		coins, collateral, err := c.kept.Coins(ctx, c.all)
 		if err != nil {
@@ -133,7 +145,8 @@ func (a *app) agree(ctx context.Context, c *coffer, p sending, tx *chain.Tx, d c
 }
 
 // goOn goes on with a payment of the same order that was signed by a process that is gone, if it can still come or has.
-// Of others that were, it tells. It is asked before anything else is: the payment may have changed what there is to do.
+// Of others that were, it tells. Where an interrupted payment may have changed what there is to do, it is asked before
+// that is looked at.
 func (a *app) goOn(ctx context.Context, c *coffer, p sending, message []string) (bool, error) {
 	if p.dry || p.unsigned != "" {
 		return false, nil
