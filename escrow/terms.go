@@ -1,6 +1,8 @@
 package escrow
 
 import (
+	"fmt"
+
 	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/plutus"
 )
@@ -26,7 +28,10 @@ func PackTerms(t market.Terms) (plutus.Terms, error) {
 }
 
 func packDisputes(d market.Disputes) (plutus.Disputes, error) {
-	payee, _ := d.Payee.Key()
+	payee, ok := d.Payee.Key()
+	if !ok {
+		return plutus.Disputes{}, fmt.Errorf("disputes: payee %q is no address of a key: %w", d.Payee, market.ErrMalformed)
+	}
 	p := plutus.Disputes{
 		VerdictMS: uint64(d.Verdict), BondUNTX: d.BondUNTX, CostUNTX: d.CostUNTX, SlashBps: d.SlashBps, ShareBps: d.ShareBps,
 		AtRiskUNTX: d.StakeUNTX,

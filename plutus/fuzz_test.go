@@ -3,6 +3,7 @@ package plutus
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"slices"
 	"testing"
@@ -82,6 +83,33 @@ func FuzzReadLot(f *testing.F) {
 		}
 		if m.Provider != l.Provider || m.Root != l.Root || m.ClaimAt != l.ClaimAt || m.Deadline != l.Deadline || m.Own != l.Own || m.PriceUNTX != l.PriceUNTX || m.Job != l.Job || m.State != l.State {
 			t.Fatalf("%+v, then %+v", l, m)
+		}
+	})
+}
+
+// FuzzReadStake: anybody may put anything at the stakes' address; what is accepted as a stake has an output that reads as
+// the same stake.
+func FuzzReadStake(f *testing.F) {
+	w := newWorld(f, silentBlueprint)
+	f.Add(w.stake(1, 0, firstStake, 0).UTxO.Datum, uint64(firstStake))
+	f.Add(w.stake(1, 1, secondStake, 7).UTxO.Datum, uint64(1))
+	f.Add(definite(w.stake(1, 1, 1, 7).UTxO.Datum), uint64(1))
+	f.Add([]byte{}, uint64(0))
+	f.Fuzz(func(t *testing.T, datum []byte, untx uint64) {
+		s, err := w.ReadStake(chain.UTxO{Output: chain.Output{Address: w.StakeAddress, Value: chain.Coins(ada).With(ntx, untx), Datum: datum}})
+		if err != nil {
+			if !errors.Is(err, ErrStake) {
+				t.Fatal(err)
+			}
+			return
+		}
+		o, err := w.stakeOutput(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := w.ReadStake(chain.UTxO{Output: o})
+		if err != nil || again.Owner != s.Owner || again.Since != s.Since || again.UNTX != untx {
+			t.Fatalf("%+v, then %+v: %v", s, again, err)
 		}
 	})
 }

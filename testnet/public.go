@@ -2,7 +2,6 @@ package testnet
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/escrow"
@@ -26,7 +25,7 @@ func Public(name, socket string, ntx chain.AssetID, bootstrap []string) (Network
 	}
 	pace := LivePace()
 	return Network{
-		Name: name, Magic: net.Magic, ID: net.ID, Socket: socket, Contracts: plutus.Live(ntx), Bootstrap: slices.Concat([]string{}, bootstrap),
+		Name: name, Magic: net.Magic, ID: net.ID, Socket: socket, Contracts: plutus.Live(ntx), Bootstrap: append([]string{}, bootstrap...),
 		MarginMS: pace.MarginMS, LockMS: pace.LockMS, PollMS: pace.PollMS, Confirmations: liveConfirmations, Policy: pace.Policy,
 	}, nil
 }

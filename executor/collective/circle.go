@@ -259,12 +259,7 @@ func (c *Circle) Start(ctx context.Context, o Operation) (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handle{over: make(chan struct{})}
-	go func() {
-		_, h.err = run(ctx)
-		close(h.over)
-	}()
-	return h, nil
+	return begin(ctx, run), nil
 }
 
 // Do runs an operation, with fewer members if some are lost meanwhile. Dst must not be Src. Cancelling ctx aborts the

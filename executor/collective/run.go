@@ -12,6 +12,16 @@ type Handle struct {
 	err  error
 }
 
+// begin runs what prepare gave.
+func begin(ctx context.Context, run func(context.Context) (uint64, error)) *Handle {
+	h := &Handle{over: make(chan struct{})}
+	go func() {
+		_, h.err = run(ctx)
+		close(h.over)
+	}()
+	return h
+}
+
 // Done is closed when the operation has ended.
 func (h *Handle) Done() <-chan struct{} { return h.over }
 
@@ -32,12 +42,7 @@ func (g *Group) Start(ctx context.Context, o Operation) (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handle{over: make(chan struct{})}
-	go func() {
-		_, h.err = run(ctx)
-		close(h.over)
-	}()
-	return h, nil
+	return begin(ctx, run), nil
 }
 
 // Do runs an operation to its end.

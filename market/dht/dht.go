@@ -29,7 +29,8 @@ type DHT struct {
 	newest *publication // what Run publishes again
 }
 
-// New starts a node on h. It knows nobody until Bootstrap or Run. It lives until Close is called or ctx ends.
+// New starts a node on h, which looks for the bootstrap peers by itself; Bootstrap and Run wait for them. It lives until
+// Close is called or ctx ends.
 func New(ctx context.Context, h host.Host, cfg Config) (*DHT, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
