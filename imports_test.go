@@ -22,7 +22,7 @@ func row(pkg string) int {
 		return 0
 	case "market", "plutus":
 		return 1
-	case "deployments", "escrow", "market/p2p", "market/dht":
+	case "deployments", "escrow", "market/p2p", "market/dht", "market/trust":
 		return 2
 	case "market/agree":
 		return 3
@@ -30,7 +30,7 @@ func row(pkg string) int {
 		return 4
 	case "testnet/images", "testnet/measure":
 		return 5
-	case "testnet":
+	case "testnet", "testnet/simtrust":
 		return 6
 	case "cmd/tally":
 		return 7
@@ -51,7 +51,7 @@ var doesIO = []string{
 }
 
 // pure are the packages without I/O and without a clock.
-var pure = []string{"chain", "escrow", "market", "plutus"}
+var pure = []string{"chain", "escrow", "market", "market/trust", "plutus"}
 
 // helper says whether a package exists for tests only, as chain/chaintest does.
 func helper(pkg string) bool {
