@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
 	"slices"
@@ -149,7 +150,12 @@ func glooCrew(t *testing.T, n int) *crew {
 	return c
 }
 
-func ourCrew(t *testing.T, n int) *crew { return rankCrew(t, n, func(int) []string { return nil }) }
+// ourCrew has ranks that share the machine's cores out, as machines of their own would: a thread that wakes another of
+// the same rank only takes the core that another rank is on.
+func ourCrew(t *testing.T, n int) *crew {
+	share := fmt.Sprintf("GOMAXPROCS=%d", max(1, runtime.NumCPU()/n))
+	return rankCrew(t, n, func(int) []string { return []string{"env", share} })
+}
 
 // rankCrew has each rank run by a command that comes before.
 func rankCrew(t *testing.T, n int, by func(rank int) []string) *crew {
