@@ -12,6 +12,7 @@ type ask struct {
 	group    uint32
 	src, dst span
 	residual uint64 // 0: none
+	share    uint16
 	name     string
 	dims     []uint64
 	parts    []uint64
@@ -32,6 +33,7 @@ func (a ask) encode(seq uint32) []byte {
 		binary.LittleEndian.PutUint64(b[16+8*i:], v)
 	}
 	binary.LittleEndian.PutUint16(b[56:], uint16(len(a.parts)))
+	binary.LittleEndian.PutUint16(b[58:], a.share)
 	b = append(b, a.name...)
 	for _, list := range [][]uint64{a.dims, a.parts} {
 		for _, v := range list {

@@ -50,7 +50,7 @@ var (
 	inBuckets = "f32-buckets"
 	// oneWay is what rank 1 sends rank 0.
 	oneWay     = "send"
-	benchWires = map[string]Wire{"f32": AsItIs, "bf16": AsBF16, "int8": AsInt8}
+	benchWires = map[string]Wire{"f32": AsItIs, "bf16": AsBF16, "int8": AsInt8, "top1%": AsTopK}
 )
 
 // TestBenchCollectives times allreduce between processes on this machine, one a rank, in turns with Gloo's.
@@ -96,6 +96,9 @@ func TestBenchCollectives(t *testing.T) {
 			}
 		}
 		ours.dismiss(t)
+	}
+	if only == "" || only == "memory" {
+		all = append(all, benchMemory(t)...)
 	}
 	all = append(all, benchWANs(t)...)
 	if err := measure.Table(os.Stdout, all); err != nil {
@@ -316,7 +319,9 @@ func TestBenchRank(t *testing.T) {
 				}
 				for part := range slices.Chunk(buf, len(buf)/parts) {
 					o := sum(part, part, Sum)
-					o.Wire = benchWires[what]
+					if o.Wire = benchWires[what]; o.Wire == AsTopK {
+						o.Share = onePercent
+					}
 					under = append(under, start(o))
 				}
 			}
@@ -329,7 +334,7 @@ func TestBenchRank(t *testing.T) {
 		run()
 		for i, got := range buf {
 			want := float32(g.Size() * (g.Size() + 1) / 2 * (i%7 + 1))
-			if what != oneWay && (got < want*0.9 || got > want*1.1) {
+			if what != oneWay && benchWires[what] != AsTopK && (got < want*0.9 || got > want*1.1) {
 				t.Fatalf("%s: value %d is %v, want %v", what, i, got, want)
 			}
 		}

@@ -76,6 +76,7 @@ type command struct {
 	wire     Wire
 	seq      uint32
 	root     uint16
+	share    uint16
 	group    uint32
 	src, dst span
 	residual uint64
@@ -102,17 +103,18 @@ func decodeCommand(b []byte) (command, tail, error) {
 		kind: Kind(b[0]), reduce: Reduce(b[1]), typ: Type(b[2]), wire: Wire(b[3]),
 		seq:  binary.LittleEndian.Uint32(b[4:]),
 		root: binary.LittleEndian.Uint16(b[8:]), group: binary.LittleEndian.Uint32(b[12:]),
-		src: span{u64(16), u64(32)}, dst: span{u64(24), u64(40)}, residual: u64(48),
+		share: binary.LittleEndian.Uint16(b[58:]),
+		src:   span{u64(16), u64(32)}, dst: span{u64(24), u64(40)}, residual: u64(48),
 	}
 	t := tail{name: int(b[10]), dims: int(b[11]), parts: int(binary.LittleEndian.Uint16(b[56:]))}
 	switch {
 	case c.kind > admission:
 		return c, t, fmt.Errorf("%w: unknown command %d", ErrFrame, c.kind)
-	case !c.reduce.Valid() || !c.typ.Valid() || c.wire > AsInt8:
+	case !c.reduce.Valid() || !c.typ.Valid() || c.wire > AsTopK:
 		return c, t, fmt.Errorf("%w: unknown reduction %d, type %d or wire format %d", ErrFrame, c.reduce, c.typ, c.wire)
 	case t.dims > maxDims || t.parts > 2*MaxPeers:
 		return c, t, fmt.Errorf("%w: a command of %d dimensions and %d parts", ErrFrame, t.dims, t.parts)
-	case u64(56)>>16 != 0:
+	case u64(56)>>32 != 0:
 		return c, t, fmt.Errorf("%w: a command with reserved bytes set", ErrFrame)
 	}
 	return c, t, nil
@@ -162,7 +164,7 @@ func (s span) overlaps(o span) bool { return s.off < o.off+o.n && o.off < s.off+
 
 // operation is what the command asks of a group, in the arena; or what is wrong with its regions.
 func (c command) operation(mem []byte) (o Operation, err error) {
-	o = Operation{Kind: c.kind, Type: c.typ, Reduce: c.reduce, Wire: c.wire, Root: int(c.root), Name: c.name, Shape: c.shape}
+	o = Operation{Kind: c.kind, Type: c.typ, Reduce: c.reduce, Wire: c.wire, Share: c.share, Root: int(c.root), Name: c.name, Shape: c.shape}
 	if o.Src, err = c.src.in(mem, "source"); err != nil {
 		return o, err
 	}

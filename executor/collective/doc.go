@@ -50,11 +50,11 @@
 // length both ends know. Header, 48 bytes:
 //
 //	0  magic "TLYO"   4  operation u8   5  reduce u8   6  type u8   7  wire format u8
-//	8  sequence u64  16  epoch u64     24  bytes u64  32  digest u64 of name, shape and parts   40  root u64
+//	8  sequence u64  16  epoch u64     24  bytes u64  32  digest u64 of name, shape and parts   40  root u16  42  share u16  44  zero
 //
 // Operations: 1 allreduce, 2 broadcast, 3 allgather, 4 barrier, 5 close, 6 reducescatter, 7 alltoall, 8 send.
 // Reduce: 0 sum, 1 mean, 2 min, 3 max, 4 prod. Type: 0 f32, 1 f64, 2 f16, 3 bf16, 4 i32, 5 i64, 6 u8. Wire format:
-// 0 the type's own, 1 bf16, 2 int8. The digest is the first 8 bytes of sha256 over name, dimensions and the parts of an
+// 0 the type's own, 1 bf16, 2 int8, 3 the largest values, of which share says how many of 65536. The digest is the first 8 bytes of sha256 over name, dimensions and the parts of an
 // allgather or reducescatter, u64 each, or 0 where there are none. A rank sends the header at least to the
 // next rank of the ring and checks the one from the previous rank before it
 // uses a byte, so that ranks that disagree find out.
@@ -65,7 +65,8 @@
 // the second half of that, and broadcast a chain from the root. Reducescatter and alltoall are sent directly, at step d
 // to the rank d further on, segment by segment. As bf16, what travels round the ring is rounded at each rank. As int8,
 // each rank rounds what it sends directly to the rank that folds a part, and that one rounds the sum: 1024 values share
-// a float32 scale, which precedes them. Every byte of a result is computed by one rank and copied by the others, or its
+// a float32 scale, which precedes them. Of the largest values each rank's travel round the ring as in an allgather: u32 index
+// and float32 each, by index, and every rank adds them in rank order. Every byte of a result is computed by one rank and copied by the others, or its
 // NaNs are settled: results are bit-identical everywhere, and the same from run to run of one view.
 //
 // Control stream: 16-byte frames, an abort, ready or go followed by its text:
@@ -102,7 +103,7 @@
 //	0  op u8   1  reduce u8   2  type u8   3  wire format u8   4  sequence u32
 //	8  root u16   10  name length u8   11  dimensions u8 (≤ 8)   12  process group u32
 //	16 source u64   24  destination u64   32  source bytes u64   40  destination bytes u64
-//	48 residual u64, or all ones   56  parts u16 (≤ 512)   58  zero
+//	48 residual u64, or all ones   56  parts u16 (≤ 512)   58  share u16   60  zero
 //	64 name, dimensions u64 each, parts u64 each
 //
 //	0  sequence u32   4  status u32   8  value u64   16  epoch u64   24  body u32 (≤ 2048)   28  zero   32 body
@@ -118,6 +119,7 @@
 //
 // # History
 //
+//   - 2026-11: the largest values as a wire format, and residuals with bf16, within the same versions.
 //   - 2026-11: version 3 of the gate: elastic jobs, admission, epochs and bodies in replies; meeting version 2.
 //   - 2026-11: version 3 of straight lanes: records of their own.
 //   - 2026-11: version 2 of both: types, wire formats, names, lanes, parts, process groups; five more operations.

@@ -116,6 +116,7 @@ type header struct {
 	typ    Type
 	wire   Wire
 	root   uint16
+	share  uint16
 	seq    uint64
 	epoch  uint64
 	bytes  uint64
@@ -127,9 +128,7 @@ func (h header) String() string {
 	switch h.op {
 	case AllReduce, ReduceScatter:
 		s += fmt.Sprintf(" (%v) of %d bytes of %v", h.reduce, h.bytes, h.typ)
-		if h.wire != AsItIs {
-			s += fmt.Sprintf(" %v", h.wire)
-		}
+		s += travels(h.wire, h.share)
 	case Broadcast:
 		s += fmt.Sprintf(" of %d bytes from rank %d", h.bytes, h.root)
 	case AllGather, AllToAll, Send:
@@ -148,26 +147,28 @@ func (h header) put(b []byte) {
 	binary.LittleEndian.PutUint64(b[16:], h.epoch)
 	binary.LittleEndian.PutUint64(b[24:], h.bytes)
 	binary.LittleEndian.PutUint64(b[32:], h.digest)
-	binary.LittleEndian.PutUint64(b[40:], uint64(h.root))
+	binary.LittleEndian.PutUint64(b[40:], uint64(h.share)<<16|uint64(h.root))
 }
 
 func decodeHeader(b []byte) (header, error) {
 	if len(b) != headerBytes || [4]byte(b[:4]) != magicHeader {
 		return header{}, fmt.Errorf("%w: operation header", ErrFrame)
 	}
-	root := binary.LittleEndian.Uint64(b[40:])
+	last := binary.LittleEndian.Uint64(b[40:])
 	h := header{
 		op:     Kind(b[4]),
 		reduce: Reduce(b[5]),
 		typ:    Type(b[6]),
 		wire:   Wire(b[7]),
-		root:   uint16(root),
+		root:   uint16(last),
+		share:  uint16(last >> 16),
 		seq:    binary.LittleEndian.Uint64(b[8:]),
 		epoch:  binary.LittleEndian.Uint64(b[16:]),
 		bytes:  binary.LittleEndian.Uint64(b[24:]),
 		digest: binary.LittleEndian.Uint64(b[32:]),
 	}
-	if h.op < AllReduce || h.op > lastKind || !h.reduce.Valid() || !h.typ.Valid() || h.wire > AsInt8 || root >= MaxPeers || h.bytes > MaxOperation {
+	if h.op < AllReduce || h.op > lastKind || !h.reduce.Valid() || !h.typ.Valid() || h.wire > AsTopK || h.root >= MaxPeers || h.bytes > MaxOperation ||
+		(h.wire == AsTopK) != (h.share > 0) || last>>32 != 0 {
 		return header{}, fmt.Errorf("%w: operation header out of bounds", ErrFrame)
 	}
 	return h, nil

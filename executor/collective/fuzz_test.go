@@ -68,6 +68,7 @@ func FuzzCommand(f *testing.F) {
 	f.Add(ask{kind: AllGather, dst: span{128, 256}, src: span{64, 64}, parts: []uint64{64, 64, 64, 64}}.encode(1), 4)
 	f.Add(ask{kind: AllReduce, dst: span{0, 128}, src: span{^uint64(63), 128}}.encode(1), 1)
 	f.Add(ask{kind: AllGather, dst: span{64, 1 << 63}, src: span{0, 64}}.encode(1), 2)
+	f.Add(ask{kind: AllReduce, wire: AsTopK, share: 655, dst: span{64, 64}, src: span{0, 64}, residual: 256}.encode(1), 2)
 	f.Add(ask{kind: AllReduce, wire: AsInt8, dst: span{64, 64}, src: span{0, 64}, residual: 256, name: "w", dims: []uint64{4, 4}}.encode(1), 2)
 	f.Add(ask{kind: AllToAll, dst: span{64, 8}, src: span{0, 8}, parts: []uint64{4, 4, 4, 4}}.encode(1), 2)
 	f.Add(ask{kind: partition, parts: []uint64{0, 1}}.encode(1), 3)

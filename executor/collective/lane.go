@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/tallycompute/tally/executor/collective/kernel"
 )
 
 // Every pair of ranks shares a stream for each lane. The operations of one lane run one after another, those of
@@ -28,6 +30,7 @@ type lane struct {
 	small   []byte // direct exchange: a slot per rank, and one to send from
 	work    []byte // what is rounded, or part of it
 	packed  []byte // one segment as int8, of the sender
+	counts  *kernel.Counts
 }
 
 // buffer is the lane's own memory, kept for the next operation.
@@ -179,6 +182,12 @@ func (l *lane) do(o Operation) func(h header) error {
 		switch {
 		case n == 1:
 			return func(header) error { copy(o.Dst, o.Src); return nil }
+		case o.Wire == AsTopK:
+			return func(h header) error {
+				return l.topK(h, o,
+					func() error { return l.ring(h, l.allReduceHops(o)) },
+					func(parts [][]byte) error { return l.ring(h, l.allGatherHops(parts)) })
+			}
 		case len(o.Src) <= smallBytes: // rounding would save nothing
 			return func(h header) error { return l.directReduce(h, o) }
 		case o.Wire == AsBF16:

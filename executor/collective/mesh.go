@@ -228,6 +228,15 @@ func (l *lane) int8Reduce(h header, o Operation) error {
 	})
 }
 
+// notFinite names the value that has no place in the operation's wire format; at is where what was looked at begins.
+func notFinite(o Operation, at int, err error) error {
+	var e *kernel.NotFinite
+	if errors.As(err, &e) {
+		return fmt.Errorf("%w: %v: value %d is not finite, and cannot travel %v", ErrValue, o, at+e.At, o.Wire)
+	}
+	return err
+}
+
 // A packer rounds to int8 and, if the operation has memory for it, remembers what was lost.
 type packer struct {
 	of        Operation
@@ -250,11 +259,7 @@ func (p packer) pack(dst, src, residual []byte, at int) error {
 		src = sum
 	}
 	if err := kernel.PackInt8(dst, src); err != nil {
-		var e *kernel.NotFinite
-		if errors.As(err, &e) {
-			return fmt.Errorf("%w: %v: value %d is not finite, which int8 has no place for", ErrValue, p.of, at+e.At)
-		}
-		return err
+		return notFinite(p.of, at, err)
 	}
 	if residual != nil {
 		lost := p.lost[:len(src)]

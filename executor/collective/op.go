@@ -58,16 +58,19 @@ const (
 type Wire uint8
 
 // The wire formats. BF16 takes half the bytes and rounds at each rank; int8 takes a quarter, with a scale for each 1024
-// values, and rounds twice. What is exchanged directly, up to 16 KiB, is not rounded.
+// values, and rounds twice. TopK sends each rank's values of the largest magnitude only, as many as [Operation.Share] says,
+// exactly; the others count as zeros. What is exchanged directly, up to 16 KiB, is sent whole and not rounded, and so are
+// the largest values where all ranks' together are more than there are values.
 const (
 	AsItIs Wire = 0
 	AsBF16 Wire = 1
 	AsInt8 Wire = 2
+	AsTopK Wire = 3
 )
 
 // String gives the format's name.
 func (w Wire) String() string {
-	names := [...]string{"as it is", "as bf16", "as int8"}
+	names := [...]string{"as it is", "as bf16", "as int8", "as its largest values"}
 	if int(w) < len(names) {
 		return names[w]
 	}
@@ -79,13 +82,15 @@ const (
 	maxDims = 8
 )
 
-// An Operation is one rank's part in an operation of the group. Every rank gives the same Kind, Type, Reduce, Wire, Root,
-// Name, Shape and Counts.
+// An Operation is one rank's part in an operation of the group. Every rank gives the same Kind, Type, Reduce, Wire, Share,
+// Root, Name, Shape and Counts.
 type Operation struct {
 	Kind   Kind
 	Type   Type   // of AllReduce and ReduceScatter
 	Reduce Reduce // of AllReduce and ReduceScatter
 	Wire   Wire   // of AllReduce: F32, Sum or Mean only
+	// Share, with AsTopK, is how many of 65536 values each rank sends, rounded up.
+	Share uint16
 	// Root is Broadcast's source, and the other rank of Send and Receive.
 	Root int
 	// Name, at most 255 bytes, matches operations that ranks submit in different orders. Those without one match by their
@@ -96,7 +101,8 @@ type Operation struct {
 	// Dst and Src are the same slice or do not overlap; AllGather's Src may be this rank's place in Dst, and
 	// ReduceScatter's Dst this rank's part of Src. Src is left as it was unless it is Dst.
 	Dst, Src []byte
-	// Residual, with AsInt8, has Src's length: what rounding lost is left in it, and added the next time. It starts as zeros.
+	// Residual, where Wire is not AsItIs, has Src's length: what was lost is left in it, and added to Src the next time that
+	// the same is summed by the same ranks. It starts as zeros. What is lost of a value that is not finite is not kept.
 	Residual []byte
 	// Counts are the bytes of each rank's part: of AllGather's Dst, of ReduceScatter's Src, of AllToAll's Src. Nil: all equal.
 	Counts []int
@@ -112,7 +118,7 @@ func (o Operation) check(rank, size int) (Operation, error) {
 	switch {
 	case o.Kind < AllReduce || o.Kind > lastKind || o.Kind == leave:
 		return o, fmt.Errorf("%w: no operation %d", ErrArgument, o.Kind)
-	case !o.Type.Valid() || !o.Reduce.Valid() || o.Wire > AsInt8:
+	case !o.Type.Valid() || !o.Reduce.Valid() || o.Wire > AsTopK:
 		return o, fmt.Errorf("%w: type %v, reduction %v, wire format %v", ErrArgument, o.Type, o.Reduce, o.Wire)
 	case len(o.Name) > maxName || !utf8.ValidString(o.Name):
 		return o, fmt.Errorf("%w: a name of %d bytes, want at most %d of UTF-8", ErrArgument, len(o.Name), maxName)
@@ -122,7 +128,11 @@ func (o Operation) check(rank, size int) (Operation, error) {
 		return bad("more than %d bytes", MaxOperation)
 	case o.Wire != AsItIs && (o.Kind != AllReduce || o.Type != F32 || o.Reduce > Mean):
 		return bad("only a sum or mean of f32 travels %v", o.Wire)
-	case o.Residual != nil && (o.Wire != AsInt8 || len(o.Residual) != len(o.Src)):
+	case (o.Wire == AsTopK) != (o.Share > 0):
+		return bad("a share of %d/65536", o.Share)
+	case o.Wire == AsTopK && uint64(len(o.Src)) > 4<<32:
+		return bad("more than 2^32 values travel %v", o.Wire)
+	case o.Residual != nil && (o.Wire == AsItIs || len(o.Residual) != len(o.Src)):
 		return bad("a residual of %d bytes", len(o.Residual))
 	case o.Root < 0 || o.Root >= size:
 		return bad("root %d of %d ranks", o.Root, size)
@@ -211,15 +221,24 @@ func (o Operation) String() string {
 	if len(o.Shape) > 0 {
 		fmt.Fprintf(&b, " of shape %v", o.Shape)
 	}
-	if o.Wire != AsItIs {
-		fmt.Fprintf(&b, " %v", o.Wire)
-	}
+	b.WriteString(travels(o.Wire, o.Share))
 	return b.String()
+}
+
+// travels says what a wire format is, if it is not the usual one.
+func travels(w Wire, share uint16) string {
+	switch w {
+	case AsItIs:
+		return ""
+	case AsTopK:
+		return fmt.Sprintf(" %v, %d of 65536", w, share)
+	}
+	return " " + w.String()
 }
 
 // header is what the operation's headers say.
 func (o Operation) header() header {
-	h := header{op: o.Kind, reduce: o.Reduce, typ: o.Type, wire: o.Wire, root: uint16(o.Root), digest: o.digest()}
+	h := header{op: o.Kind, reduce: o.Reduce, typ: o.Type, wire: o.Wire, share: o.Share, root: uint16(o.Root), digest: o.digest()}
 	switch o.Kind {
 	case AllGather, Broadcast:
 		h.bytes = uint64(len(o.Dst))

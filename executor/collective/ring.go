@@ -63,10 +63,11 @@ func (l *lane) allReduceHops(o Operation) []hop {
 }
 
 // bf16Hops are those of allReduceHops over bfloat16: each rank adds its float32 and rounds. All widen the same values,
-// the one that made them too.
+// the one that made them too. Each rank rounds each value once, so that what it loses of it has a place in its residual.
 func (l *lane) bf16Hops(o Operation) []hop {
 	n, me := l.g.Size(), l.g.Rank()
 	half := l.buffer(len(o.Src) / 2)
+	send, receive := newHalver(o), newHalver(o)
 	hops := make([]hop, 0, 2*(n-1))
 	for i := range 2 * (n - 1) {
 		out, in := mod(me-i, n), mod(me-i-1, n)
@@ -74,16 +75,17 @@ func (l *lane) bf16Hops(o Operation) []hop {
 		if i == 0 {
 			first, _ := bounds(len(half), n, out, cacheLine)
 			packed := h.send
-			h.fill = func(lo, hi int) { kernel.PackBF16(packed[lo:hi], o.Src[2*(first+lo):2*(first+hi)]) }
+			h.fill = func(lo, hi int) { send.pack(packed[lo:hi], nil, 2*(first+lo), 1) }
 		}
 		start, _ := bounds(len(half), n, in, cacheLine)
 		into := h.recv
 		if i < n-1 {
 			h.fold = func(lo, hi int, got []byte) {
-				kernel.AddPackBF16(into[lo:hi], o.Src[2*(start+lo):2*(start+hi)], got)
+				by := 1
 				if o.Reduce == Mean && i == n-2 {
-					kernel.Divide(BF16, into[lo:hi], n)
+					by = n
 				}
+				receive.pack(into[lo:hi], got, 2*(start+lo), by)
 			}
 		}
 		if i >= n-2 {

@@ -132,7 +132,12 @@ func TestResidualsAreNotLost(t *testing.T) {
 	w.close()
 }
 
-func TestInt8NamesTheTensorThatIsNotFinite(t *testing.T) {
+func TestTheTensorThatIsNotFiniteIsNamed(t *testing.T) {
+	t.Run("int8", func(t *testing.T) { notFiniteIsNamed(t, AsInt8, 0) })
+	t.Run("top k", func(t *testing.T) { notFiniteIsNamed(t, AsTopK, onePercent) })
+}
+
+func notFiniteIsNamed(t *testing.T, wire Wire, share uint16) {
 	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1))} {
 		for _, at := range []int{0, 70_000, 149_999} { // another rank's part, and the rank's own
 			w := newWorld(t, 3, Options{})
@@ -141,7 +146,8 @@ func TestInt8NamesTheTensorThatIsNotFinite(t *testing.T) {
 				if r == 1 {
 					src[at] = bad
 				}
-				o := lossy(make([]float32, len(src)), src, Sum, AsInt8)
+				o := lossy(make([]float32, len(src)), src, Sum, wire)
+				o.Share = share
 				o.Name = "layer3.bias"
 				return w.groups[r].Do(t.Context(), o)
 			})

@@ -176,6 +176,19 @@ func eachBlock(dst, a, src []byte, unpack func(dst, src *byte, n int, scale floa
 	}
 }
 
+// LostBF16 writes what rounding exact to bfloat16 has lost, times a number, into dst, or 0 where that is not finite. dst and
+// exact are float32.
+func LostBF16(dst, exact, rounded []byte, times int) {
+	d, x, r := of[float32](dst), of[float32](exact), of[uint16](rounded)
+	for i := range d {
+		lost := (x[i] - bf16ToF32(r[i])) * float32(times)
+		if math.Float32bits(lost)&0x7f800000 == 0x7f800000 {
+			lost = 0
+		}
+		d[i] = lost
+	}
+}
+
 // Subtract writes a - b into dst, all float32: what rounding has lost.
 func Subtract(dst, a, b []byte) {
 	d, x, y := of[float32](dst), of[float32](a), of[float32](b)
