@@ -119,6 +119,11 @@ bench-chain: setup-tests ## time the index on a devnet's 5,000 blocks, claims an
 .PHONY: bench-settlement
 bench-settlement: build ## what every transition costs, the largest ones submitted to a node; writes bench/settlement.json
 	cd plutus && TALLY_BIN=$(CURDIR)/bin SETTLEMENT_OUT=../bench/settlement.json $(GO) test -count=1 -timeout 60m -tags onnode -run TestSettlementOnNode
+	$(GO) run ./testnet/simtrust # its tables have these fees
+
+.PHONY: sim-trust
+sim-trust: prerequisites ## 10,000 jobs between honest and dishonest strangers; writes bench/trust.json and the tables in proof-of-completion.md
+	$(GO) run ./testnet/simtrust
 
 .PHONY: bench-collectives
 bench-collectives: prerequisites ## time the collectives against plaintext Gloo (Debian's libgloo-dev); writes bench/collectives.json

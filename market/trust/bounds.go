@@ -15,7 +15,10 @@ const most = 1 << 30
 
 // LeastFound is the chance of being found from which on nonsense brings no more than than. false: none does.
 func (d Deal) LeastFound(c Check, than float64) (float64, bool) {
-	paid, found := d.Paid(), d.Found(c)
+	return leastFound(d.Paid(), d.Found(c), than)
+}
+
+func leastFound(paid, found, than float64) (float64, bool) {
 	switch {
 	case paid <= than:
 		return 0, true
@@ -27,11 +30,20 @@ func (d Deal) LeastFound(c Check, than float64) (float64, bool) {
 
 // LeastRate is the smallest rate at which shards must be run again. c's own rate means nothing. false: none is enough.
 func (d Deal) LeastRate(c Check, than float64) (float64, bool) {
-	found, ok := d.LeastFound(c, than)
+	return d.leastRate(d.Found(c), c, than)
+}
+
+// LeastRateHeld is the same if every provider that is found had to wait for the verdict.
+func (d Deal) LeastRateHeld(c Check, than float64) (float64, bool) {
+	return d.leastRate(d.Fight(c), c, than)
+}
+
+func (d Deal) leastRate(found float64, c Check, than float64) (float64, bool) {
+	chance, ok := leastFound(d.Paid(), found, than)
 	if !ok || c.Tells == 0 {
-		return 0, ok && found == 0
+		return 0, ok && chance == 0
 	}
-	rate := (1 - math.Pow(1-found, 1/float64(d.Shards))) / c.Tells
+	rate := (1 - math.Pow(1-chance, 1/float64(d.Shards))) / c.Tells
 	return rate, rate <= 1
 }
 

@@ -94,6 +94,9 @@ func (d Deal) Judged() float64 {
 	return d.gain(plutus.Disputed, plutus.KindVerdict, 0, d.slash()) - float64(d.Terms.Disputes.AtRiskUNTX)
 }
 
+// Lapse is what a provider has of whose lot attesters say nothing, or not enough of them the same.
+func (d Deal) Lapse() float64 { return d.gain(plutus.Disputed, plutus.KindLapse, 0, 0) }
+
 // Fight is what a provider can expect that waits for a verdict on a wrong result.
 func (d Deal) Fight(c Check) float64 {
 	right := d.gain(plutus.Disputed, plutus.KindVerdict, d.PriceUNTX, 0)

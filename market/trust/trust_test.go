@@ -35,6 +35,7 @@ func TestWaysOut(t *testing.T) {
 		{"walk", d.Walk(), -100},
 		{"concede", d.Concede(), -150},
 		{"judged", d.Judged(), -150 - 50 - 700},
+		{"lapsed", d.Lapse(), 1000 + 150},
 		{"found", d.Found(Check{}), -100},
 		{"found, of captured attesters", d.Found(captured), 0.9*1000 + 0.1*-900},
 		{"one shard of ten, never looked at", d.Profit(1, Check{}), 1000 - 540},
@@ -129,6 +130,11 @@ func TestBounds(t *testing.T) {
 			here.Rate = 1
 			at("no rate", than, d.Profit(d.Shards, here), tiny)
 		}
+		if rate, ok := d.LeastRateHeld(c, than); ok && rate > 0 && d.Contested() {
+			here, below := c, c
+			here.Rate, below.Rate = rate, rate*0.999
+			at("rate held", d.ProfitHeld(here), d.ProfitHeld(below), tiny)
+		}
 		if n, ok := d.LeastShards(c, than); ok && n > 1 {
 			here, below := d, d
 			here.Shards, below.Shards = n, n-1
@@ -149,7 +155,7 @@ func TestBounds(t *testing.T) {
 			at("fight", here.Fight(c), below.Fight(c), 1e-3)
 		}
 	}
-	for _, name := range []string{"rate", "no rate", "shards", "stake", "fight"} {
+	for _, name := range []string{"rate", "no rate", "rate held", "shards", "stake", "fight"} {
 		for _, kind := range []string{"/nothing", "/honest"} {
 			if seen[name+kind] < 500 {
 				t.Errorf("%s%s: tried %d times only", name, kind, seen[name+kind])
