@@ -65,7 +65,7 @@ for dtype, code in ((tally.F32, "f"), (tally.F64, "d"), (tally.I32, "i"), (tally
     values = array.array(code, [2, 1, 3] * 5)
     tally.allreduce(values, tally.PROD, dtype)
     assert values == array.array(code, [(v**size) % 256 if code == "B" else v**size for v in (2, 1, 3)] * 5), code
-for wire in (1, 2):
+for wire in (1, 2, 3 | 60000 << 8):
     values = array.array("f", [0.5 * rank + 0.25]) * 5000
     tally.allreduce(values, wire=wire)
     assert abs(values[4999] - sum(0.5 * r + 0.25 for r in range(size))) < 0.02 * size, wire

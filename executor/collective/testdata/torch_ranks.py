@@ -203,6 +203,36 @@ def check_optimizer():
     return worst
 
 
+def check_feedback():
+    """Fits a linear model to data that differ between the ranks, of whose gradient a tenth travels."""
+    torch.manual_seed(5)
+    x, truth = torch.randn(64, 600), torch.randn(600, 8)
+    left = {}
+    for compression in (hvd.Compression.none, hvd.Compression.bf16, hvd.Compression.topk(0.1)):
+        model = torch.nn.Linear(600, 8, bias=False)
+        torch.nn.init.zeros_(model.weight)
+        opt = hvd.DistributedOptimizer(torch.optim.SGD(model.parameters(), lr=0.003), compression=compression)
+        target = x @ (truth + 2 * (rank - (size - 1) / 2) * torch.ones(600, 8))  # the ranks' mean is the truth's
+        for _ in range(100):
+            opt.zero_grad()
+            ((model(x) - target) ** 2).sum(1).mean().backward()
+            opt.step()
+        hashes = hvd.allgather_object(hvd.parameter_hash(model))
+        assert len(set(hashes)) == 1, "%s: the ranks' parameters differ" % compression.__name__
+        left[compression.__name__] = ((x @ (model.weight.detach().t() - truth)).norm() / (x @ truth).norm()).item()
+    if size > 1:
+        kept = opt._tally_lost._kept
+        assert sum(t.numel() for t in kept.values()) == model.weight.numel() and any(t.abs().max() > 0 for t in kept.values())
+        session = _core.session()
+        session.epoch += 1  # as where ranks were lost
+        opt.synchronize()
+        session.epoch -= 1
+        assert opt._tally_lost._kept is not kept
+    assert max(left.values()) < 0.3, left
+    refuses(ValueError, lambda: hvd.Compression.topk(0))
+    return left
+
+
 def reduction_seconds():
     """Median seconds to reduce 4 MiB of gradients."""
     model = torch.nn.Linear(1024, 1024, bias=False)
@@ -218,8 +248,10 @@ def reduction_seconds():
 
 check_operations()
 worst = check_optimizer()
+left = check_feedback()
 seconds = reduction_seconds()
 hvd.shutdown()
 assert not hvd.is_initialized()
 if rank == 0:
-    print("torch %s, %d ranks, largest relative difference from training alone %.2g, 4 MiB of gradients in %.1f ms" % (torch.__version__, size, worst, seconds * 1e3))
+    print("torch %s, %d ranks, largest relative difference from training alone %.2g, 4 MiB of gradients in %.1f ms; left to fit: %s"
+          % (torch.__version__, size, worst, seconds * 1e3, ", ".join("%s %.3f" % pair for pair in left.items())))

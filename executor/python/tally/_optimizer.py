@@ -9,6 +9,20 @@ from ._arena import ALIGN
 from ._core import MEAN, SUM
 
 
+class Lost:
+    """What was lost of each bucket of gradients, which is added the next time: as many bytes as the gradients. Where the ranks,
+    their arenas or the parameters are others than before, that is forgotten: part of it is of sums that other ranks made."""
+
+    def __init__(self):
+        self._of, self._kept = None, {}
+
+    def of(self, *layout):
+        """What is kept of buckets that are laid out so."""
+        if layout != self._of:
+            self._of, self._kept = layout, {}
+        return self._kept
+
+
 class Distributed:
     """Mixed in before an optimizer's own class; step() first reduces the gradients."""
 
@@ -16,7 +30,7 @@ class Distributed:
     _tally_names = None
     _tally_skip = False
     _tally_wire = _wire.AS_IT_IS
-    _tally_lost = None  # what rounding has lost of each bucket, with int8
+    _tally_lost = None  # with compression
 
     def step(self, closure=None):
         if closure is not None:
@@ -79,6 +93,8 @@ class _Reduction:
     def run(self):
         sources = [(None, self.flags.numel())] + [(p, p.numel()) for p in self.params]
         room = self.session.chunk // 4 // (1 if self.lost is None else 2)
+        if self.lost is not None:
+            self.kept = self.lost.of(self.session.epoch, room, [n for _, n in sources])
         handles, bucket, filled = [], [], 0
         for index, (_, count) in enumerate(sources):
             at = 0
@@ -97,7 +113,7 @@ class _Reduction:
 
     def start(self, bucket, count, number):
         wire = _wire.AS_IT_IS if bucket[0][0] == 0 else self.wire
-        lost = self.lost if wire == _wire.AS_INT8 else None
+        lost = self.kept if wire != _wire.AS_IT_IS else None
         own = (count * 4 + ALIGN - 1) // ALIGN * ALIGN  # before what was lost
         region = self.session.region(count * 4 if lost is None else own + count * 4)
         flat = _tensors.floats(self.session, region, count)
@@ -151,6 +167,6 @@ def distribute(optimizer, named_parameters=None, op=MEAN, backward_passes_per_st
     own = optimizer.__class__
     optimizer.__class__ = type("Distributed" + own.__name__, (Distributed, own), {})
     optimizer._tally_op, optimizer._tally_wire = op, wire
-    optimizer._tally_lost = {} if wire == _wire.AS_INT8 else None
+    optimizer._tally_lost = None if wire == _wire.AS_IT_IS else Lost()
     optimizer._tally_names = {id(p): name for name, p in named_parameters or []}
     return optimizer

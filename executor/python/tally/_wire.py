@@ -18,11 +18,11 @@ VERSION = 3
 NOTHING, ALLREDUCE, BROADCAST, ALLGATHER, BARRIER, GOODBYE, REDUCESCATTER, ALLTOALL, SEND, RECEIVE, GROUP, ADMIT = range(12)
 F32, F64, F16, BF16, I32, I64, U8 = range(7)
 ITEM = {F32: 4, F64: 8, F16: 2, BF16: 2, I32: 4, I64: 8, U8: 1}  # bytes of an element
-AS_IT_IS, AS_BF16, AS_INT8 = range(3)  # what float32 travels as
+AS_IT_IS, AS_BF16, AS_INT8, AS_TOPK = range(4)  # what float32 travels as
 NONE = (1 << 64) - 1  # no residual
 
 _MAGIC = b"TLYG"
-_COMMAND = struct.Struct("<BBBBIHBBIQQQQQH6x")
+_COMMAND = struct.Struct("<BBBBIHBBIQQQQQHH4x")
 _REPLY = struct.Struct("<IIQQI4x")
 _HELLO = struct.Struct("<4sHHIIIIQIIB7xQ8x")
 _LOST = 4
@@ -30,14 +30,22 @@ _STATUS = {1: "refused", 2: "failed", 3: "the agent hung up", _LOST: "lost"}
 _MAX_BODY = 2048
 
 
+def top_k(share):
+    """The wire format in which each rank sends this share of its values, above 0 and below 1: the largest."""
+    of_65536 = round(share * 65536)
+    if not 0 < of_65536 < 65536:
+        raise ValueError("the share of values that travel is above 0 and below 1, not %r" % (share,))
+    return AS_TOPK | of_65536 << 8
+
+
 def encode(op, seq, reduce=0, dtype=F32, wire=AS_IT_IS, root=0, group=0, src=0, dst=0, src_bytes=0, dst_bytes=0,
            residual=NONE, name="", shape=(), parts=()):
-    """A command's bytes."""
+    """A command's bytes. wire is a format, or what top_k() gives."""
     text = name.encode()
     if len(text) > 255 or len(shape) > 8:
         raise CollectiveError("%r: a name has at most 255 bytes, a tensor 8 dimensions" % name)
-    return _COMMAND.pack(op, reduce, dtype, wire, seq, root, len(text), len(shape), group, src, dst, src_bytes, dst_bytes,
-                         residual, len(parts)) + text + struct.pack("<%dQ" % (len(shape) + len(parts)), *shape, *parts)
+    return _COMMAND.pack(op, reduce, dtype, wire & 255, seq, root, len(text), len(shape), group, src, dst, src_bytes, dst_bytes,
+                         residual, len(parts), wire >> 8) + text + struct.pack("<%dQ" % (len(shape) + len(parts)), *shape, *parts)
 
 
 class Reply(typing.NamedTuple):

@@ -37,7 +37,7 @@ class _Format:
 
 
 class Compression:
-    """What float32 travels as."""
+    """What float32 travels as. DistributedOptimizer adds what was lost the next time."""
 
     class none(_Format):
         """As it is."""
@@ -48,11 +48,16 @@ class Compression:
         wire = _wire.AS_BF16
 
     class int8(_Format):
-        """A quarter of the bytes; 1024 values share a scale. DistributedOptimizer adds what was lost the next time."""
+        """A quarter of the bytes; 1024 values share a scale."""
 
         wire = _wire.AS_INT8
 
     fp16 = bf16  # Horovod's name for half the bytes
+
+    @staticmethod
+    def topk(share):
+        """Of each rank only this share of the values, those of the largest magnitude, such as 0.01; 8 bytes each."""
+        return type("topk", (_Format,), {"wire": _wire.top_k(share)})
 
 
 def init():
@@ -83,7 +88,7 @@ def _op(average, op):
 
 def _compression(compression):
     if not (isinstance(compression, type) and issubclass(compression, _Format)):
-        raise ValueError("compression is one of Compression.none, bf16 and int8")
+        raise ValueError("compression is one of Compression.none, bf16, int8 and topk(share)")
     return compression.wire
 
 
