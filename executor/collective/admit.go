@@ -18,11 +18,16 @@ type arrivals struct {
 
 // Admit is a step boundary. All members call it, with nothing else under way: it lets in who has asked for it, as long as
 // there are fewer members than in the beginning, and gives the view in which operations are described from now on. It is
-// the same on every rank.
+// the same on every rank. If a member has felt for some time that less comes round than was measured, they lay themselves
+// out anew.
 func (c *Circle) Admit(ctx context.Context) (View, error) {
 	for {
-		mine, all := make([]byte, len(c.roster.Peers)), make([]byte, len(c.roster.Peers))
+		places := len(c.roster.Peers)
+		mine, all := make([]byte, places+1), make([]byte, places+1)
 		c.mu.Lock()
+		if c.group.strain.felt() {
+			mine[places] = 1
+		}
 		for place, at := range c.wants {
 			if time.Since(at) < c.opts.Silence {
 				mine[place] = 1
@@ -31,7 +36,7 @@ func (c *Circle) Admit(ctx context.Context) (View, error) {
 		c.mu.Unlock()
 		var in bitmap
 		t, err := c.submit(Operation{Kind: AllReduce, Type: U8, Reduce: Max, Src: mine, Dst: all}, func(t *task) {
-			if in = c.comers(t.in, all); in.count() > 0 {
+			if in = c.comers(t.in, all[:places]); in.count() > 0 {
 				c.letIn = &arrivals{t.number, in}
 			}
 		})
@@ -44,13 +49,33 @@ func (c *Circle) Admit(ctx context.Context) (View, error) {
 		c.mu.Lock()
 		if in.count() == 0 {
 			c.spoken = t.in
+			g := c.group
+			again := all[places] == 1 && g.view.Epoch == t.in.Epoch
+			if again {
+				c.lines = nil
+			}
 			c.mu.Unlock()
+			if again {
+				c.layAgain(ctx, g)
+			}
 			return t.in, nil
 		}
 		if g := c.group; g.view.Epoch == t.in.Epoch { // all have agreed: each ends the group when it knows so, and they meet
 			g.fail(&PeerError{g.view.Rank, c.service.host.ID(), errMeets, "members come in"})
 		}
 		c.mu.Unlock()
+	}
+}
+
+// layAgain has a group measure its lines once more. If that fails, so has the group, and the next one does.
+func (c *Circle) layAgain(ctx context.Context, g *Group) {
+	if g.survey(ctx, nil) != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.group == g {
+		c.lines = g.lines
 	}
 }
 

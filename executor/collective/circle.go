@@ -45,6 +45,7 @@ type Circle struct {
 	tracks   [tracks]track
 	named    map[string]*task // by name, not happened
 	traffic  map[peer.ID]Traffic
+	lines    *matrix           // between the members, as last measured
 	wants    map[int]time.Time // places in the roster of who asked to come in, and when
 	letIn    *arrivals
 	err      error
@@ -80,11 +81,11 @@ func (c *Circle) first(ctx context.Context, v View) error {
 	c.mu.Lock()
 	c.view, c.spoken, c.promised, c.stopJoin = v, v, v.Epoch, stop
 	c.mu.Unlock()
-	g, err := c.service.join(joining, v, c.opts, c)
+	g, err := c.service.join(joining, v, c.opts, c, nil)
 	c.mu.Lock()
 	late := c.promised != v.Epoch
-	if !late {
-		c.group = g
+	if !late && err == nil {
+		c.group, c.lines = g, g.lines
 	}
 	c.mu.Unlock()
 	if !late || ctx.Err() != nil {

@@ -13,14 +13,14 @@
 //
 // A group ends with its first lost member. A [Circle] goes on with a majority: see there, and [MeetProtocol].
 //
-// # Between agents: protocol /tally/collective/2
+// # Between agents: protocol /tally/collective/3
 //
 // Every pair of ranks shares six streams, all opened by the lower peer ID: one for control, and one for each of five
 // lanes. libp2p has authenticated the peer; the hello names the group. All integers are little endian.
 //
 // Hello, 96 bytes, dialer to acceptor:
 //
-//	0  magic "TLYC"   4  version u16 = 2   6  kind u8 (2 control, 16 + lane)   7  zero
+//	0  magic "TLYC"   4  version u16 = 3   6  kind u8 (2 control, 16 + lane)   7  zero
 //	8  epoch u64     16  from rank u32    20  to rank u32   24  size u32   28  zero
 //	32 job [32]byte  64  view hash [32]byte = sha256("tally/collective/view/1", job, epoch, peers)
 //
@@ -52,7 +52,7 @@
 //	0  magic "TLYO"   4  operation u8   5  reduce u8   6  type u8   7  wire format u8
 //	8  sequence u64  16  epoch u64     24  bytes u64  32  digest u64 of name, shape and parts   40  root u16  42  share u16  44  zero
 //
-// Operations: 1 allreduce, 2 broadcast, 3 allgather, 4 barrier, 5 close, 6 reducescatter, 7 alltoall, 8 send.
+// Operations: 1 allreduce, 2 broadcast, 3 allgather, 4 barrier, 5 close, 6 reducescatter, 7 alltoall, 8 send, 12 survey.
 // Reduce: 0 sum, 1 mean, 2 min, 3 max, 4 prod. Type: 0 f32, 1 f64, 2 f16, 3 bf16, 4 i32, 5 i64, 6 u8. Wire format:
 // 0 the type's own, 1 bf16, 2 int8, 3 the largest values, of which share says how many of 65536. The digest is the first 8 bytes of sha256 over name, dimensions and the parts of an
 // allgather or reducescatter, u64 each, or 0 where there are none. A rank sends the header at least to the
@@ -68,6 +68,18 @@
 // a float32 scale, which precedes them. Of the largest values each rank's travel round the ring as in an allgather: u32 index
 // and float32 each, by index, and every rank adds them in rank order. Every byte of a result is computed by one rank and copied by the others, or its
 // NaNs are settled: results are bit-identical everywhere, and the same from run to run of one view.
+//
+// Three ranks and more begin with a survey, whose phases are headers with sequences from 1, and 4 bytes a rank or, in the
+// first, 8. (1) The digest of what this rank knows of the lines between them, or 0: if all say the same, 2 and 3 are left
+// out. Each asks each other on lane 0, and is answered on lane 1: a u32 and so many bytes, none for an echo, all ones when
+// that was all; the answer is a u64 of the nanoseconds in which the last three quarters of them came. (2) The rank's round
+// trips in microseconds, u32 each. If one is 4 ms or more, and there are at most 64 ranks, each then asks with trains: of
+// 16 KiB, and four times as many each time, up to 4 MiB; at step d, rank r asks the rank d further on. (3) KiB a second that
+// came from each rank, or 0. (4) From rank 0, the plan: the ranks in the order of the ring, u16 each, rank 0 first; then
+// again by teams, with the highest bit set where one begins, or zeros. (5) Nothing. The digests of 3 to 5 are the first 8
+// bytes of sha256 over what was gathered before, so that ranks that were told different things find out. What goes round
+// goes in the plan's order. In teams, an allreduce as it is or as bf16 is folded in up to 4 blocks up each team's chain,
+// round the ring of those that begin one, and comes down.
 //
 // Control stream: 16-byte frames, an abort, ready or go followed by its text:
 //
@@ -119,6 +131,7 @@
 //
 // # History
 //
+//   - 2026-11: version 3 between agents: surveys.
 //   - 2026-11: the largest values as a wire format, and residuals with bf16, within the same versions.
 //   - 2026-11: version 3 of the gate: elastic jobs, admission, epochs and bodies in replies; meeting version 2.
 //   - 2026-11: version 3 of straight lanes: records of their own.

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	protocolVersion = 2
+	protocolVersion = 3
 	helloBytes      = 96
 	welcomeBytes    = 8
 	headerBytes     = 48
@@ -167,7 +167,7 @@ func decodeHeader(b []byte) (header, error) {
 		bytes:  binary.LittleEndian.Uint64(b[24:]),
 		digest: binary.LittleEndian.Uint64(b[32:]),
 	}
-	if h.op < AllReduce || h.op > lastKind || !h.reduce.Valid() || !h.typ.Valid() || h.wire > AsTopK || h.root >= MaxPeers || h.bytes > MaxOperation ||
+	if h.op < AllReduce || h.op > lastKind && h.op != laying || !h.reduce.Valid() || !h.typ.Valid() || h.wire > AsTopK || h.root >= MaxPeers || h.bytes > MaxOperation ||
 		(h.wire == AsTopK) != (h.share > 0) || last>>32 != 0 {
 		return header{}, fmt.Errorf("%w: operation header out of bounds", ErrFrame)
 	}

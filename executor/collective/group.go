@@ -31,6 +31,9 @@ type Group struct {
 	lanes    [lanes]*lane
 	names    names
 	told     *told // by the other ranks, if this is a circle's group
+	plan     atomic.Pointer[plan]
+	strain   strain
+	lines    *matrix // what the plan was made of; nil: nothing was measured
 
 	starting sync.Mutex // guards closed and seq, and the order of turns
 	closed   bool
@@ -65,6 +68,7 @@ func newGroup(s *Service, v View, o Options) *Group {
 			g.links[r] = newLink(r, p.ID)
 		}
 	}
+	g.plan.Store(inRankOrder(n, "nothing was measured"))
 	for i := range g.lanes {
 		l := &lane{g: g, pipes: make([]*pipe, n)}
 		for r, link := range g.links {

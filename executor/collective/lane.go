@@ -176,7 +176,7 @@ func (l *lane) run(ctx context.Context, t turn, h header, body func(header) erro
 
 // do is what a lane does for each kind.
 func (l *lane) do(o Operation) func(h header) error {
-	n := l.g.Size()
+	n, c, teams := l.g.Size(), l.g.cycle(), l.g.plan.Load().teams
 	switch o.Kind {
 	case AllReduce:
 		switch {
@@ -185,17 +185,19 @@ func (l *lane) do(o Operation) func(h header) error {
 		case o.Wire == AsTopK:
 			return func(h header) error {
 				return l.topK(h, o,
-					func() error { return l.ring(h, l.allReduceHops(o)) },
-					func(parts [][]byte) error { return l.ring(h, l.allGatherHops(parts)) })
+					func() error { return l.ring(h, l.allReduceHops(o, c), c) },
+					func(parts [][]byte) error { return l.ring(h, l.allGatherHops(parts, c), c) })
 			}
 		case len(o.Src) <= smallBytes: // rounding would save nothing
 			return func(h header) error { return l.directReduce(h, o) }
+		case teams != nil && (o.Wire == AsItIs || o.Wire == AsBF16 && o.Residual == nil):
+			return func(h header) error { return l.levels(h, o, teams) }
 		case o.Wire == AsBF16:
-			return func(h header) error { return l.ring(h, l.bf16Hops(o)) }
+			return func(h header) error { return l.ring(h, l.bf16Hops(o, c), c) }
 		case o.Wire == AsInt8:
 			return func(h header) error { return l.int8Reduce(h, o) }
 		}
-		return func(h header) error { return l.ring(h, l.allReduceHops(o)) }
+		return func(h header) error { return l.ring(h, l.allReduceHops(o, c), c) }
 	case Broadcast:
 		switch {
 		case n == 1:
@@ -203,7 +205,7 @@ func (l *lane) do(o Operation) func(h header) error {
 		case len(o.Dst) <= smallBytes:
 			return func(h header) error { return l.directBroadcast(h, o.Dst) }
 		}
-		return func(h header) error { return l.ring(h, l.broadcastHops(o.Dst, o.Root)) }
+		return func(h header) error { return l.ring(h, l.broadcastHops(o.Dst, o.Root, c), c) }
 	case AllGather:
 		parts := split(o.Dst, o.Counts)
 		return func(h header) error {
@@ -214,7 +216,7 @@ func (l *lane) do(o Operation) func(h header) error {
 			case len(o.Dst) <= smallBytes:
 				return l.directGather(h, parts)
 			}
-			return l.ring(h, l.allGatherHops(parts))
+			return l.ring(h, l.allGatherHops(parts, c), c)
 		}
 	case ReduceScatter:
 		return func(h header) error { return l.reduceScatter(h, o) }

@@ -113,8 +113,9 @@ func (c *Circle) take(ctx context.Context, m meeting) error {
 	if c.promised != m.view.Epoch {
 		stop()
 	}
+	known := c.lines
 	c.mu.Unlock()
-	g, err := c.service.join(joining, m.view, o, c)
+	g, err := c.service.join(joining, m.view, o, c, known)
 	if err != nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func (c *Circle) take(ctx context.Context, m meeting) error {
 			add(c.traffic, c.group)
 		}
 		c.restart(m.happened)
-		c.group, c.view, c.pending, c.letIn = g, m.view, nil, nil
+		c.group, c.view, c.pending, c.letIn, c.lines = g, m.view, nil, nil, g.lines
 		c.tryAll()
 		c.advance()
 	}

@@ -27,13 +27,14 @@ const (
 	Receive       Kind = 9  // takes Dst from one rank
 	partition     Kind = 10 // gate only: a process group
 	admission     Kind = 11 // gate only: a step boundary, see Circle.Admit
+	laying        Kind = 12 // between agents only: how the ranks are laid out
 
 	lastKind = Receive
 )
 
 // String gives the operation's name.
 func (k Kind) String() string {
-	names := [...]string{"nothing", "allreduce", "broadcast", "allgather", "barrier", "close", "reducescatter", "alltoall", "send", "receive", "new group", "admission"}
+	names := [...]string{"nothing", "allreduce", "broadcast", "allgather", "barrier", "close", "reducescatter", "alltoall", "send", "receive", "new group", "admission", "survey"}
 	if int(k) < len(names) {
 		return names[k]
 	}

@@ -53,7 +53,7 @@ func (g *Group) Part(ctx context.Context, ranks []int) (*Group, error) {
 	g.mu.Unlock()
 	v.Job = key
 
-	part, err := g.service.Join(ctx, v, g.opts)
+	part, err := g.service.join(ctx, v, g.opts, nil, g.lines)
 	if err != nil {
 		err = fmt.Errorf("process group of ranks %v: %w", ranks, err)
 		g.fail(err)

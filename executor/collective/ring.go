@@ -1,6 +1,11 @@
 package collective
 
-import "github.com/tallycompute/tally/executor/collective/kernel"
+import (
+	"slices"
+	"time"
+
+	"github.com/tallycompute/tally/executor/collective/kernel"
+)
 
 // segmentBytes is the unit of the pipeline: what is received, folded and passed
 // on while the next one is under way.
@@ -39,8 +44,23 @@ func bounds(length, n, i, line int) (lo, hi int) {
 
 const cacheLine = 64
 
-func (l *lane) allReduceHops(o Operation) []hop {
-	n, me := l.g.Size(), l.g.Rank()
+// A cycle are ranks in the order in which something goes round, and this one's place among them.
+type cycle struct {
+	ranks []int
+	at    int
+}
+
+// rank is that at a place; after the last comes the first.
+func (c cycle) rank(at int) int { return c.ranks[mod(at, len(c.ranks))] }
+
+// cycle is the group's ring.
+func (g *Group) cycle() cycle {
+	ring := g.plan.Load().ring
+	return cycle{ring, slices.Index(ring, g.Rank())}
+}
+
+func (l *lane) allReduceHops(o Operation, c cycle) []hop {
+	n, me := len(c.ranks), c.at
 	hops := make([]hop, 0, 2*(n-1))
 	for i := range 2 * (n - 1) {
 		out, in := mod(me-i, n), mod(me-i-1, n)
@@ -53,7 +73,7 @@ func (l *lane) allReduceHops(o Operation) []hop {
 			h.fold = func(lo, hi int, got []byte) {
 				kernel.Fold(o.Type, o.Reduce, into[lo:hi], own[lo:hi], got)
 				if o.Reduce == Mean && i == n-2 {
-					kernel.Divide(o.Type, into[lo:hi], n)
+					kernel.Divide(o.Type, into[lo:hi], l.g.Size())
 				}
 			}
 		}
@@ -64,8 +84,8 @@ func (l *lane) allReduceHops(o Operation) []hop {
 
 // bf16Hops are those of allReduceHops over bfloat16: each rank adds its float32 and rounds. All widen the same values,
 // the one that made them too. Each rank rounds each value once, so that what it loses of it has a place in its residual.
-func (l *lane) bf16Hops(o Operation) []hop {
-	n, me := l.g.Size(), l.g.Rank()
+func (l *lane) bf16Hops(o Operation, c cycle) []hop {
+	n, me := len(c.ranks), c.at
 	half := l.buffer(len(o.Src) / 2)
 	send, receive := newHalver(o), newHalver(o)
 	hops := make([]hop, 0, 2*(n-1))
@@ -83,7 +103,7 @@ func (l *lane) bf16Hops(o Operation) []hop {
 			h.fold = func(lo, hi int, got []byte) {
 				by := 1
 				if o.Reduce == Mean && i == n-2 {
-					by = n
+					by = l.g.Size()
 				}
 				receive.pack(into[lo:hi], got, 2*(start+lo), by)
 			}
@@ -96,21 +116,20 @@ func (l *lane) bf16Hops(o Operation) []hop {
 	return hops
 }
 
-func (l *lane) allGatherHops(parts [][]byte) []hop {
-	n, me := l.g.Size(), l.g.Rank()
-	hops := make([]hop, 0, n-1)
-	for i := range n - 1 {
-		hops = append(hops, hop{send: parts[mod(me-i, n)], recv: parts[mod(me-i-1, n)]})
+func (l *lane) allGatherHops(parts [][]byte, c cycle) []hop {
+	hops := make([]hop, 0, len(c.ranks)-1)
+	for i := range len(c.ranks) - 1 {
+		hops = append(hops, hop{send: parts[c.rank(c.at-i)], recv: parts[c.rank(c.at-i-1)]})
 	}
 	return hops
 }
 
 // broadcastHops is a chain: receive everything, and pass on each segment as it comes.
-func (l *lane) broadcastHops(buf []byte, root int) []hop {
-	switch place := mod(l.g.Rank()-root, l.g.Size()); place {
-	case 0:
+func (l *lane) broadcastHops(buf []byte, root int, c cycle) []hop {
+	switch root {
+	case c.rank(c.at):
 		return []hop{{send: buf}}
-	case l.g.Size() - 1:
+	case c.rank(c.at + 1): // the next one has it
 		return []hop{{recv: buf}}
 	default:
 		return []hop{{recv: buf}, {send: buf}}
@@ -119,9 +138,8 @@ func (l *lane) broadcastHops(buf []byte, root int) []hop {
 
 // ring runs the hops with one sender and one receiver. The receiver hands the
 // sender a token per segment; the streams' own backpressure is the flow control.
-func (l *lane) ring(h header, hops []hop) error {
-	n, me := l.g.Size(), l.g.Rank()
-	next, prev := l.pipes[mod(me+1, n)], l.pipes[mod(me-1, n)]
+func (l *lane) ring(h header, hops []hop, c cycle) error {
+	next, prev := l.pipes[c.rank(c.at+1)], l.pipes[c.rank(c.at-1)]
 	segments := 0
 	for _, p := range hops {
 		segments += (len(p.recv) + segmentBytes - 1) / segmentBytes
@@ -183,9 +201,13 @@ func (l *lane) ringReceive(h header, hops []hop, prev *pipe, ready chan<- struct
 	if err := l.expect(prev, h); err != nil {
 		return err
 	}
+	came := l.g.strain.begin(time.Now)
+	bytes := 0
+	defer func() { came(bytes) }()
 	for _, p := range hops {
 		for lo := 0; lo < len(p.recv); lo += segmentBytes {
 			hi := min(lo+segmentBytes, len(p.recv))
+			bytes += hi - lo
 			into := p.recv[lo:hi]
 			if p.fold != nil {
 				into = l.segment()[:hi-lo]

@@ -41,12 +41,25 @@ func (s groupSeat) admit(ctx context.Context) (View, []int, error) {
 	for r := range places {
 		places[r] = r
 	}
-	return s.view, places, s.Do(ctx, Operation{Kind: Barrier})
+	return s.view, places, s.boundary(ctx)
 }
 
 func (s groupSeat) Spoken() View                      { return s.view }
 func (s groupSeat) fail(_ context.Context, why error) { s.Abort(why) }
 func (s groupSeat) elastic() bool                     { return false }
+
+// boundary is a step boundary of a group: if a rank has felt for some time that less comes round than was measured, they
+// lay themselves out anew.
+func (g *Group) boundary(ctx context.Context) error {
+	mine, all := make([]byte, 1), make([]byte, 1)
+	if g.strain.felt() {
+		mine[0] = 1
+	}
+	if err := g.Do(ctx, Operation{Kind: AllReduce, Type: U8, Reduce: Max, Src: mine, Dst: all}); err != nil || all[0] == 0 {
+		return err
+	}
+	return g.survey(ctx, nil)
+}
 
 // circleSeat is a rank of a circle, which goes on without it.
 type circleSeat struct{ *Circle }

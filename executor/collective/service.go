@@ -16,7 +16,7 @@ import (
 )
 
 // Protocol is the libp2p protocol between agents.
-const Protocol protocol.ID = "/tally/collective/2"
+const Protocol protocol.ID = "/tally/collective/3"
 
 const (
 	handshakeTime = 10 * time.Second
@@ -179,11 +179,11 @@ func (s *Service) match(h hello, from peer.ID) (*Group, welcomeStatus) {
 // Join connects this host with every other peer of the view and returns when
 // all streams stand. ctx bounds the joining only; the group lives until Close.
 func (s *Service) Join(ctx context.Context, v View, o Options) (*Group, error) {
-	return s.join(ctx, v, o.withDefaults(), nil)
+	return s.join(ctx, v, o.withDefaults(), nil, nil)
 }
 
-// join joins as a group of a circle, unless that is nil.
-func (s *Service) join(ctx context.Context, v View, o Options, c *Circle) (*Group, error) {
+// join joins as a group of a circle, unless that is nil, with what is known of the lines between its members.
+func (s *Service) join(ctx context.Context, v View, o Options, c *Circle, known *matrix) (*Group, error) {
 	if err := v.check(s.host.ID()); err != nil {
 		return nil, err
 	}
@@ -194,15 +194,15 @@ func (s *Service) join(ctx context.Context, v View, o Options, c *Circle) (*Grou
 	if err := s.register(g); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, g.opts.Join)
+	joining, cancel := context.WithTimeout(ctx, g.opts.Join)
 	defer cancel()
-	if err := g.connect(ctx); err != nil {
+	if err := g.connect(joining); err != nil {
 		g.fail(err)
 		g.release()
 		return nil, fmt.Errorf("joining the group as rank %d of %d: %w", v.Rank, g.Size(), g.Err())
 	}
 	g.start()
-	if err := g.Err(); err != nil { // failed between the last stream and now
+	if err := g.survey(ctx, known.among(v)); err != nil {
 		g.release()
 		return nil, fmt.Errorf("joining the group as rank %d of %d: %w", v.Rank, g.Size(), err)
 	}

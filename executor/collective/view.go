@@ -39,12 +39,19 @@ type Options struct {
 	// the time by which one rank's program may be late (default 10 min).
 	Progress time.Duration
 
+	// RankOrder has operations go round in the order of ranks, whatever lies between them: with the same view, results are
+	// then the same from run to run. It is the same on every rank.
+	RankOrder bool
+
 	// Meet is how long members of a circle try to find a majority (default 1 min).
 	Meet time.Duration
 	// Least is with how many members a circle goes on (default 1).
 	Least int
 	// Spares may come into a circle where members were lost.
 	Spares []peer.AddrInfo
+
+	near    time.Duration // round trips below it are no distance
+	noTeams bool
 }
 
 func (o Options) withDefaults() Options {
@@ -58,6 +65,7 @@ func (o Options) withDefaults() Options {
 	set(&o.Silence, 5*time.Second)
 	set(&o.Progress, 10*time.Minute)
 	set(&o.Meet, time.Minute)
+	set(&o.near, farTime)
 	return o
 }
 
