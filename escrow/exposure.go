@@ -7,6 +7,7 @@ type Exposure struct {
 	OpenUNTX     uint64 `json:"open_untx"`     // of the prices, in lots without a committed result
 	BondsUNTX    uint64 `json:"bonds_untx"`    // the providers'
 	DisputesUNTX uint64 `json:"disputes_untx"` // dispute bonds, the requesters'
+	AtRiskUNTX   uint64 `json:"at_risk_untx"`  // the most that verdicts could take of the providers' stakes
 }
 
 // ExposureOf adds up lots; final ones count for nothing.
@@ -17,6 +18,7 @@ func ExposureOf(lots ...Lot) (e Exposure) {
 		}
 		e.PricesUNTX += l.PriceUNTX
 		e.BondsUNTX += l.BondUNTX
+		e.AtRiskUNTX += l.Terms.Disputes.AtRiskUNTX
 		switch l.Status {
 		case Open:
 			e.OpenUNTX += l.PriceUNTX

@@ -19,6 +19,7 @@ type Trust struct {
 	Attesters []peer.ID
 	Payees    []chain.Address // who may get the cost of a dispute: a requester that got it could dispute for nothing
 	LeastBps  uint16          // of the price, its own if no verdict comes
+	MostUNTX  uint64          // of its stake, that a verdict on a lot may take
 }
 
 // keys are the attesters' in the contracts' words.
@@ -48,6 +49,8 @@ func (d *Daemon) trusted(req market.QuoteRequest) error {
 		return refuse(market.RefusedTerms, "%s is not on this provider's list of who may get the cost of a dispute", q.Payee)
 	case q.ShareBps < t.LeastBps:
 		return refuse(market.RefusedTerms, "%d ten-thousandths of the price without a verdict, this provider wants %d", q.ShareBps, t.LeastBps)
+	case q.StakeUNTX > t.MostUNTX:
+		return refuse(market.RefusedTerms, "a verdict could take %s NTX of the stake, this provider puts %s at risk in a job", market.FormatNTX(q.StakeUNTX), market.FormatNTX(t.MostUNTX))
 	case uint64(q.Verdict) < p.MinVerdictMS || uint64(q.Verdict) > p.MaxVerdictMS:
 		return refuse(market.RefusedContracts, "a verdict window of %s is outside of what the contracts allow", q.Verdict)
 	case !q.Covered(price, d.cfg.BondBps):

@@ -20,12 +20,12 @@ func TestTrust(t *testing.T) {
 	}
 	payee := chain.Enterprise(chaintest.Network(), chaintest.NewActor("payee").Hash)
 	d := &Daemon{Deps: Deps{Contracts: c}, cfg: Config{
-		RateUNTX: 1000, BondBps: 2000, Trust: Trust{Attesters: []peer.ID{"a", "b", "c"}, Payees: []chain.Address{payee}, LeastBps: 5000},
+		RateUNTX: 1000, BondBps: 2000, Trust: Trust{Attesters: []peer.ID{"a", "b", "c"}, Payees: []chain.Address{payee}, LeastBps: 5000, MostUNTX: 7},
 	}}
 	fair := func() market.QuoteRequest {
 		return market.QuoteRequest{Shards: 1, Timeouts: market.Timeouts{Run: 10 * market.Second}, Disputes: &market.Disputes{
 			Attesters: []market.Attester{{Peer: "a"}, {Peer: "c"}}, Threshold: 2, Verdict: market.Minute, BondUNTX: 1500, CostUNTX: 1500,
-			SlashBps: 500, ShareBps: 5000, Payee: payee,
+			SlashBps: 500, ShareBps: 5000, Payee: payee, StakeUNTX: 7,
 		}}
 	}
 	if err := d.trusted(fair()); err != nil {
@@ -40,6 +40,7 @@ func TestTrust(t *testing.T) {
 			r.Disputes.Payee = chain.Enterprise(chaintest.Network(), chaintest.NewActor("z").Hash)
 		},
 		"a small share":         func(r *market.QuoteRequest) { r.Disputes.ShareBps = 4999 },
+		"too much of its stake": func(r *market.QuoteRequest) { r.Disputes.StakeUNTX = 8 },
 		"a cost over the bond":  func(r *market.QuoteRequest) { r.Disputes.CostUNTX = 1501 },
 		"a slash over the bond": func(r *market.QuoteRequest) { r.Disputes.SlashBps = 501 },
 		"a window too long":     func(r *market.QuoteRequest) { r.Disputes.Verdict = 2 * market.Day },

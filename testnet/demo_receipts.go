@@ -26,11 +26,11 @@ func (d *demo) readBooks(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, p := range d.w.Providers {
 		g.Go(func() error {
-			var records []jobRecord
-			err := p.Tally(ctx, &records, "provider", "status")
+			var sales struct{ Jobs []jobRecord }
+			err := p.Tally(ctx, &sales, "provider", "status")
 			mu.Lock()
 			defer mu.Unlock()
-			d.books[p] = records
+			d.books[p] = sales.Jobs
 			return err
 		})
 	}

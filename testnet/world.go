@@ -30,7 +30,10 @@ type WorldConfig struct {
 	NodeBin    string        // the program tally-devnet; "": one built from this module's source
 	SlotLength time.Duration // of the devnet; a block comes every slot
 	Rates      []string      // NTX per shard-second, of one provider each
-	Pace       Pace
+	Producers  int           // 1 or 2 nodes that forge; 0: one. Of two, providers have the second, everybody else the first
+	// Contracts changes the parameters of the contracts; nil: they are the devnet's.
+	Contracts func(*plutus.Params)
+	Pace      Pace
 }
 
 // Pace is how long things may take on a network, in milliseconds; see Network.
@@ -69,7 +72,11 @@ func NewWorld(cfg WorldConfig) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := plutus.New(net, plutus.Devnet(f.NTX()))
+	params := plutus.Devnet(f.NTX())
+	if cfg.Contracts != nil {
+		cfg.Contracts(&params)
+	}
+	c, err := plutus.New(net, params)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +116,7 @@ func (w *World) participant(name, dir string) (*Participant, error) {
 // StartNode starts the chain.
 func (w *World) StartNode(ctx context.Context) (err error) {
 	w.Process, err = StartNode(ctx, NodeConfig{
-		Dir: w.NodeDir, Magic: w.Network.Magic, SlotLength: w.cfg.SlotLength, Program: w.cfg.NodeBin,
+		Dir: w.NodeDir, Magic: w.Network.Magic, SlotLength: w.cfg.SlotLength, Program: w.cfg.NodeBin, Producers: w.cfg.Producers,
 		Funds: map[chain.Address]chain.Lovelace{w.Faucet.Address(): FaucetADA},
 	})
 	if err != nil {
@@ -155,6 +162,14 @@ func (w *World) Init(ctx context.Context, images []string) error {
 		})
 	}
 	initialise(w.Requester, "init", "--network", file)
+	theirs := w.Network
+	if n := len(w.Process.Producers); n > 1 {
+		theirs.Socket = w.Process.Producers[1].Socket
+		file = filepath.Join(w.cfg.Dir, "network-1.json")
+		if err := theirs.Save(file); err != nil {
+			return err
+		}
+	}
 	for i, p := range w.Providers {
 		args := []string{"provider", "init", "--network", file, "--rate", w.cfg.Rates[i], "--slots", "1", "--cpus", "2", "--memory-gib", "1"}
 		for _, im := range images {

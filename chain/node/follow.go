@@ -39,7 +39,37 @@ type move struct {
 // Follow follows the node's chain, from the first of the given points that the node knows, until ctx ends or
 // something fails; it does not reconnect. No points: from the origin, which the zero Point names too. It has a
 // connection of its own. Errors: the handler's, ErrNoIntersection, ErrUnreachable, ErrWrongNetwork, ErrConnection.
+//
+// A node may know a point that is on its chain no more (dingo v0.66.0 does, after a rollback), and go on from there with
+// blocks that do not follow it: then it is asked again, for older points.
 func (n *Node) Follow(ctx context.Context, from []chain.Point, h Handler) error {
+	h = &observed{Handler: h, seen: &n.seen}
+	for {
+		err := n.followFrom(ctx, from, h)
+		var a *astray
+		if !errors.As(err, &a) {
+			return err
+		}
+		older := slices.DeleteFunc(slices.Clone(from), func(p chain.Point) bool { return p.Slot >= a.after.Slot })
+		switch len(older) {
+		case len(from):
+			return err
+		case 0:
+			return fmt.Errorf("following the chain: %w", ErrNoIntersection)
+		}
+		from = older
+	}
+}
+
+// astray is a block that does not follow the one before it.
+type astray struct{ after chain.Point }
+
+func (a *astray) Error() string { return fmt.Sprintf("a block that does not follow %s", a.after.Hash) }
+
+// Unwrap gives ErrConnection: on another connection it may be otherwise.
+func (a *astray) Unwrap() error { return ErrConnection }
+
+func (n *Node) followFrom(ctx context.Context, from []chain.Point, h Handler) error {
 	ctx, cancel := context.WithCancel(ctx)
 	moves := make(chan move)
 	give := func(m move) error {
@@ -67,11 +97,11 @@ func (n *Node) Follow(ctx context.Context, from []chain.Point, h Handler) error 
 		s.close()
 		<-s.conn.ChainSync().Client.DoneChan()
 	}()
-	h = &observed{Handler: h, seen: &n.seen}
+	var last chain.Point
 	for {
 		select {
 		case m := <-moves:
-			if err := m.handle(ctx, h); err != nil {
+			if last, err = m.handle(ctx, last, h); err != nil {
 				return err
 			}
 		case err := <-s.conn.ErrorChan():
@@ -111,23 +141,27 @@ func (n *Node) sync(ctx context.Context, from []chain.Point, cfg chainsync.Confi
 	return nil, fmt.Errorf("%w: %w", ErrConnection, errors.Join(err, cause))
 }
 
-func (m move) handle(ctx context.Context, h Handler) error {
+// handle makes a step after the last point, and says which is the last one now.
+func (m move) handle(ctx context.Context, last chain.Point, h Handler) (chain.Point, error) {
 	if m.back {
 		p, err := fromPoint(m.point)
 		if err != nil {
-			return err
+			return last, err
 		}
-		return h.Backward(ctx, p)
+		return p, h.Backward(ctx, p)
 	}
 	tip, err := fromPoint(m.tip)
 	if err != nil {
-		return err
+		return last, err
 	}
-	b, err := decodeBlock(m.era, m.block)
+	b, before, err := decodeBlock(m.era, m.block)
 	if err != nil {
-		return err
+		return last, err
 	}
-	return h.Forward(ctx, b, tip)
+	if last != (chain.Point{}) && before != last.Hash {
+		return last, fmt.Errorf("following the chain: %w", &astray{last})
+	}
+	return b.Point, h.Forward(ctx, b, tip)
 }
 
 // observed notes in a node's diary what a handler is told.
@@ -154,21 +188,21 @@ func (o *observed) Backward(ctx context.Context, p chain.Point) error {
 	return o.Handler.Backward(ctx, p)
 }
 
-// decodeBlock reads a block of any era.
-func decodeBlock(era uint, raw []byte) (b chain.Block, err error) {
+// decodeBlock reads a block of any era, and the hash of the one before it.
+func decodeBlock(era uint, raw []byte) (b chain.Block, before chain.BlockHash, err error) {
 	lb, err := ledger.NewBlockFromCbor(era, raw)
 	if err != nil {
-		return b, fmt.Errorf("block of era %d: %w: %w", era, ErrUnexpected, err)
+		return b, before, fmt.Errorf("block of era %d: %w: %w", era, ErrUnexpected, err)
 	}
 	b = chain.Block{Point: chain.Point{Slot: chain.Slot(lb.SlotNumber()), Hash: chain.BlockHash(lb.Hash())}, Height: lb.BlockNumber()}
 	for _, t := range lb.Transactions() {
 		bt, err := chain.BlockTxFrom(t)
 		if err != nil {
-			return b, fmt.Errorf("transaction %s of block %s: %w: %w", t.Hash(), b.Hash, ErrUnexpected, err)
+			return b, before, fmt.Errorf("transaction %s of block %s: %w: %w", t.Hash(), b.Hash, ErrUnexpected, err)
 		}
 		b.Txs = append(b.Txs, bt)
 	}
-	return b, nil
+	return b, chain.BlockHash(lb.PrevHash()), nil
 }
 
 func toPoint(p chain.Point) pcommon.Point {

@@ -63,7 +63,7 @@ func FuzzDecodeBlock(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, era uint, b []byte) {
-		got, err := decodeBlock(era, b)
+		got, _, err := decodeBlock(era, b)
 		if err != nil {
 			if !errors.Is(err, ErrUnexpected) {
 				t.Fatal(err)

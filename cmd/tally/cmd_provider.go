@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -27,7 +28,6 @@ import (
 	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/market/agree"
 	"github.com/tallycompute/tally/market/p2p"
-	"github.com/tallycompute/tally/plutus"
 	"github.com/tallycompute/tally/provider"
 )
 
@@ -48,6 +48,7 @@ type shop struct {
 
 	MaxRate float64 `json:"max_rate_mbit,omitempty"` // a second, that collectives may send, and take; 0: any
 
+	MaxStake  string `json:"max_stake_ntx,omitempty"`  // that one job may put at risk of this provider's stake; empty: any
 	MaxUnpaid string `json:"max_unpaid_ntx,omitempty"` // work that is quoted, under way or not paid yet; empty: no bound
 }
 
@@ -77,6 +78,7 @@ func providerCommand(a *app) *cobra.Command {
 	f.Float64Var(&s.LeastShare, "least-share-percent", 50, "of the price: what this provider gets at least if no verdict comes")
 	f.Float64Var(&s.MaxRate, "max-rate", 0, "Mbit/s that the sums of all jobs together may send, and take; 0: any")
 	f.StringVar(&s.MaxUnpaid, "max-unpaid", "", "NTX: no more is quoted than leaves so much work unpaid at a time")
+	f.StringVar(&s.MaxStake, "max-stake", "", "NTX: no more of this provider's stake is put at risk in one job")
 	f.StringVar(&s.Runtime, "oci-runtime", "", "OCI runtime for containers, such as runsc")
 	listen := ""
 	run := &cobra.Command{
@@ -84,7 +86,7 @@ func providerCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.providerRun(cmd.Context(), listen) },
 	}
 	run.Flags().StringVar(&listen, "listen", p2p.DefaultListen, "multiaddresses to listen on, separated by commas")
-	c.AddCommand(initialise, run, providerConcedeCommand(a), &cobra.Command{
+	c.AddCommand(initialise, run, providerConcedeCommand(a), providerCloseCommand(a), &cobra.Command{
 		Use: "status", Short: "What this provider did and is doing", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.providerStatus(cmd.Context()) },
 	})
@@ -185,15 +187,20 @@ func (s shop) config() (provider.Config, error) {
 	if s.LeastShare < 0 || s.LeastShare > 100 {
 		return provider.Config{}, fmt.Errorf("--least-share-percent: %g, want 0 to 100", s.LeastShare)
 	}
-	var unpaid uint64
+	unpaid, stake := uint64(0), uint64(math.MaxUint64)
 	if s.MaxUnpaid != "" {
 		if unpaid, err = market.ParseNTX(s.MaxUnpaid); err != nil {
 			return provider.Config{}, fmt.Errorf("--max-unpaid: %w", err)
 		}
 	}
+	if s.MaxStake != "" {
+		if stake, err = market.ParseNTX(s.MaxStake); err != nil {
+			return provider.Config{}, fmt.Errorf("--max-stake: %w", err)
+		}
+	}
 	return provider.Config{
 		MaxUnpaid: unpaid,
-		Trust:     provider.Trust{Attesters: s.Attesters, Payees: s.Payees, LeastBps: uint16(s.LeastShare * 100)},
+		Trust:     provider.Trust{Attesters: s.Attesters, Payees: s.Payees, LeastBps: uint16(s.LeastShare * 100), MostUNTX: stake},
 		RateUNTX:  rate, Region: s.Region, OS: runtime.GOOS, Arch: runtime.GOARCH,
 		Capacity: market.Capacity{Slots: s.Slots, Resources: market.Resources{
 			MilliCPU: uint64(s.CPUs * 1000), MemoryMiB: uint64(s.MemoryGiB * 1024), DiskMiB: uint64(s.DiskGiB * 1024),
@@ -348,52 +355,4 @@ func openDB(path string) (*sql.DB, error) {
 	}
 	db.SetMaxOpenConns(1)
 	return db, nil
-}
-
-// sold is a provider's job with what its lot brought.
-type sold struct {
-	provider.Record
-	Lot        escrow.Status `json:"lot"`
-	EarnedUNTX uint64        `json:"earned_untx"` // beyond the bond
-	UnpaidUNTX uint64        `json:"unpaid_untx"` // its price, until the lot has ended
-	BondUNTX   uint64        `json:"bond_untx"`   // until then, at stake
-}
-
-func (a *app) providerStatus(ctx context.Context) (err error) {
-	if _, err := os.Stat(a.path("provider.db")); err != nil {
-		return fail(exitConfig, fmt.Errorf("no provider has run in %s", a.home), "tally provider run starts one; --home names another directory")
-	}
-	p, err := a.open(ctx, access{look: true, past: true})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, p.close()) }()
-	db, err := openDB(a.path("provider.db"))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	records, err := provider.Records(ctx, db)
-	if err != nil {
-		return fail(exitConfig, err, "check %s", a.path("provider.db"))
-	}
-	all, lots := make([]sold, len(records)), make([]escrow.Lot, len(records))
-	for i, r := range records {
-		l, err := p.book.Lot(ctx, escrow.Key{Job: plutus.JobID(r.Job), Provider: p.wallet.PaymentKey()})
-		if err != nil {
-			return err
-		}
-		e := escrow.ExposureOf(l)
-		all[i] = sold{Record: r, Lot: l.Status, UnpaidUNTX: e.PricesUNTX, BondUNTX: e.BondsUNTX}
-		lots[i] = l
-		if l.Status.Final() {
-			all[i].EarnedUNTX = l.ToProviderUNTX - min(l.ToProviderUNTX, l.BondUNTX)
-		}
-	}
-	return a.print(all, func(w io.Writer) {
-		printSold(w, all)
-		e := escrow.ExposureOf(lots...)
-		fmt.Fprintf(w, "unpaid work %s NTX, of which %s are not committed; bonds at stake %s NTX\n",
-			market.FormatNTX(e.PricesUNTX), market.FormatNTX(e.OpenUNTX), market.FormatNTX(e.BondsUNTX))
-	})
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/tallycompute/tally/plutus"
 )
 
-// stakeValid is how long transactions of stakes are valid: less than contracts allow anywhere.
+// stakeValid is how long transactions of stakes are valid, where the contracts allow so much.
 const stakeValid = 20 * time.Minute
 
 func providerStakeCommands(a *app) []*cobra.Command {
@@ -190,7 +190,7 @@ func (s *staker) withdraw(ctx context.Context, p sending) error {
 // frame is a range from the tip on, with the published scripts.
 func (s *staker) frame(ctx context.Context) (f plutus.Frame, err error) {
 	f.From = s.tip.Slot
-	if f.Until, err = s.scriptUntil(stakeValid); err != nil {
+	if f.Until, err = s.scriptUntil(min(stakeValid, time.Duration(s.contracts.Params.MaxRangeMS)*time.Millisecond)); err != nil {
 		return f, err
 	}
 	at, err := s.node.UTxOs(ctx, s.contracts.Address)

@@ -20,7 +20,7 @@ func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		initCommand(a), validateCommand(a), planCommand(a), runCommand(a), statusCommand(a), logsCommand(a),
 		resultsCommand(a), receiptCommand(a), cancelCommand(a), refundCommand(a), offersCommand(a),
-		approveCommand(a), disputeCommand(a), concedeCommand(a), escrowCommand(a), attestCommand(a), contractsCommand(a),
+		approveCommand(a), disputeCommand(a), concedeCommand(a), closeCommand(a), escrowCommand(a), attestCommand(a), contractsCommand(a),
 		providerCommand(a), walletCommand(a), doctorCommand(a), testnetCommand(a), demoCommand(a), versionCommand(a),
 	}
 }

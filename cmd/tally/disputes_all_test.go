@@ -5,25 +5,44 @@ package main
 import (
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/tallycompute/tally/escrow"
+	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/market/requester"
+	"github.com/tallycompute/tally/plutus"
 	"github.com/tallycompute/tally/testnet"
 )
 
 // Sums of the small jobs: 6 s at 0.001 NTX a second, by one provider.
 const (
 	smallPrice   = 6000
+	smallBond    = smallPrice * market.DefaultBondBps / 10_000
+	smallPenalty = smallPrice * market.DefaultPenaltyBps / 10_000
 	smallCost    = 800
 	smallSlashed = smallPrice * 5 / 100
 )
 
-// TestDisputesAll is every way in which a dispute can end, one after the other in one market.
+// brief are contracts whose lots live so short that a stake comes back within minutes.
+func brief(cfg *testnet.WorldConfig) {
+	cfg.Contracts = func(p *plutus.Params) {
+		p.MaxRangeMS, p.MaxHorizonMS, p.MaxReviewMS, p.MaxVerdictMS, p.UnbondMS = 30_000, 90_000, 30_000, 30_000, 180_000
+	}
+}
+
+// TestDisputesAll is every way in which a lot can end, and everything that can become of a stake, one after the other in
+// one market. TestVouchersLive has the rest: what is redeemed.
 func TestDisputesAll(t *testing.T) {
-	c := newCourt(t)
+	c := newCourt(t, brief)
+	c.run(t, c.Providers[0].Home, "", nil, "provider", "stake", "3", "-y").wants(t, 0)
+	c.run(t, c.Providers[1].Home, "", nil, "provider", "stake", "2", "-y").wants(t, 0)
+	c.run(t, c.Providers[1].Home, "", nil, "provider", "unstake", "-y").wants(t, 0)
+	c.stakes(t, 1, 0, "unbonding")
 	c.before = c.ntx(t)
+	t.Run("a wrong result costs of the stake, bonded or coming back", c.takesStake)
+	c.run(t, c.Providers[1].Home, "", nil, "provider", "stake", "withdraw", "-y").wants(t, 0, "No stake is free")
 	t.Run("a program that never gives the same twice", func(t *testing.T) {
 		run, id := c.reviewed(t, "cat /proc/sys/kernel/random/uuid > $OUTPUT_DIR/n")
 		c.run(t, c.Requester.Home, "", nil, "dispute", id, "0").wants(t, 0)
@@ -51,11 +70,11 @@ func TestDisputesAll(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	for _, j := range c.attesters {
-		if err := j.proc.Stop(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	t.Run("closed by both", c.closes)
+	t.Run("claimed from a silent requester", c.claims)
+	t.Run("refunded", c.refunds)
+	t.Run("declined", c.declines)
+	c.quiet(t)
 	t.Run("the provider concedes", func(t *testing.T) {
 		run, id := c.reviewed(t, "echo 42 > $OUTPUT_DIR/n")
 		job := c.until(t, id, escrow.Committed)
@@ -78,16 +97,42 @@ func TestDisputesAll(t *testing.T) {
 		c.ends(t, run, escrow.Lapsed)
 		c.moved(t, map[string]int64{"requester": -smallPrice - smallCost, "provider-0": smallPrice + smallCost})
 	})
+	t.Run("a stake comes back", func(t *testing.T) {
+		for end := time.Now().Add(4 * time.Minute); !slices.Equal(c.states(t, 1), []string{"free"}); time.Sleep(time.Second) {
+			if time.Now().After(end) {
+				t.Fatal("it is never free")
+			}
+		}
+		c.run(t, c.Providers[1].Home, "", nil, "provider", "stake", "withdraw", "-y").wants(t, 0)
+		c.moved(t, map[string]int64{"provider-1": 2_000_000})
+		c.stakes(t, 1, 0)
+	})
+}
+
+// quiet stops all attesters.
+func (c *court) quiet(t *testing.T) {
+	t.Helper()
+	for _, j := range c.attesters {
+		if err := j.proc.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // reviewed runs a job of one shard until its results wait for a decision.
 func (c *court) reviewed(t *testing.T, program string) (*testnet.Run, string) {
 	t.Helper()
-	run, err := c.Requester.StartRun(c.disputable(t, program, 1, "6s", "30s", "0.0008"), filepath.Join(t.TempDir(), "out"))
+	return c.begun(t, c.disputable(t, program, 1, "6s", "30s", "0.0008"), requester.Gathered)
+}
+
+// begun runs a job until it enters a phase.
+func (s *street) begun(t *testing.T, file string, phase requester.Phase) (*testnet.Run, string) {
+	t.Helper()
+	run, err := s.Requester.StartRun(file, filepath.Join(t.TempDir(), "out"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := run.Until(t.Context(), requester.Gathered)
+	e, err := run.Until(t.Context(), phase)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +142,7 @@ func (c *court) reviewed(t *testing.T, program string) (*testnet.Run, string) {
 // until waits for a lot's state, as another terminal sees it, and says the job's name on chain.
 func (c *court) until(t *testing.T, id string, want escrow.Status) string {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
+	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
 		a := c.run(t, c.Requester.Home, "", nil, "status", id, "-o", "json")
 		var o requester.Outcome
 		if err := json.Unmarshal([]byte(a.out), &o); err != nil {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,10 +33,10 @@ type juror struct {
 	proc  *testnet.Process
 }
 
-func newCourt(t *testing.T) *court {
+func newCourt(t *testing.T, changes ...func(*testnet.WorldConfig)) *court {
 	quick := pace()
 	quick.Policy.Patience = 1000 // a provider commits at once: its results wait for a person here
-	c := &court{street: newStreet(t, quick)}
+	c := &court{street: newStreet(t, quick, changes...)}
 	var names []string
 	for i := range 3 {
 		name := fmt.Sprintf("attester-%d", i)
@@ -101,16 +103,26 @@ const (
 	slashed                = priceWrong * 5 / 100
 )
 
-// disputable is a job that the court can judge. run replaces its program.
-func (c *court) disputable(t *testing.T, run string, shards int, timeout, verdict, cost string) string {
+// disputable is a job that the court can judge. run replaces its program; more are other keys of verify, each with its value.
+func (c *court) disputable(t *testing.T, run string, shards int, timeout, verdict, cost string, more ...string) string {
 	var names []string
 	for _, j := range c.attesters {
 		names = append(names, j.addrs[0])
 	}
+	verify := map[string]string{
+		"policy": "review", "window": "30s", "attesters": "[" + strings.Join(names, ", ") + "]", "threshold": "2", "verdict_window": verdict,
+		"dispute_cost_ntx": cost, "payee": c.payee.String(), "slash_percent": "5",
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		verify[more[i]] = more[i+1]
+	}
+	var pairs []string
+	for _, k := range slices.Sorted(maps.Keys(verify)) {
+		pairs = append(pairs, k+": "+verify[k])
+	}
 	return c.job(t, map[string]string{
 		"run": run, "shards": fmt.Sprintf("{count: %d}", shards), "timeouts": "{match: 10s, start: 20s, run: " + timeout + ", collect: 10s}",
-		"verify": fmt.Sprintf("{policy: review, window: 30s, attesters: [%s], threshold: 2, verdict_window: %s, dispute_cost_ntx: %s, payee: %s, slash_percent: 5}",
-			strings.Join(names, ", "), verdict, cost, c.payee),
+		"verify": "{" + strings.Join(pairs, ", ") + "}",
 	})
 }
 

@@ -68,6 +68,11 @@ func (f *files) Unpack(ctx context.Context, root market.Hash, dir string) error 
 	return f.store.Unpack(ctx, bundle.Root(root), dir, bundle.UnpackOptions{})
 }
 
+// Prune removes every bundle for which keep says no. Nothing is fetched or packed meanwhile.
+func (f *files) Prune(ctx context.Context, keep func(market.Hash) bool) error {
+	return f.store.Prune(ctx, func(r bundle.Root) bool { return keep(market.Hash(r)) })
+}
+
 // Pack puts a directory into the store.
 func (f *files) Pack(ctx context.Context, dir string) (market.Hash, error) {
 	m, err := bundle.Pack(ctx, dir, f.store, bundle.PackOptions{})

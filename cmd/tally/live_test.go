@@ -84,6 +84,7 @@ func (s *street) job(t *testing.T, change map[string]string) string {
 		{"kind", "general"},
 		{"image", images.Python},
 		{"run", "echo counted; echo 1 > $OUTPUT_DIR/n"},
+		{"inputs", "[]"},
 		{"shards", "{count: 1}"},
 		{"resources", "{cpus: 1, memory_gib: 0.25}"},
 		{"budget", "{max_ntx: 10}"},
@@ -106,7 +107,7 @@ func (s *street) job(t *testing.T, change map[string]string) string {
 }
 
 // newStreet starts node and bootstrap peer and gives everybody money. No provider runs yet.
-func newStreet(t *testing.T, pace testnet.Pace) *street {
+func newStreet(t *testing.T, pace testnet.Pace, changes ...func(*testnet.WorldConfig)) *street {
 	bin, err := exec.LookPath("tally") // this test binary: see TestMain
 	if err != nil {
 		t.Fatal(err)
@@ -120,9 +121,13 @@ func newStreet(t *testing.T, pace testnet.Pace) *street {
 	if dir := os.Getenv("TALLY_BIN"); dir != "" {
 		node = filepath.Join(dir, "tally-devnet")
 	}
-	w, err := testnet.NewWorld(testnet.WorldConfig{
+	cfg := testnet.WorldConfig{
 		Dir: filepath.Join(dir, "w"), Bin: bin, NodeBin: node, SlotLength: time.Second / 5, Rates: []string{"0.001", "0.002"}, Pace: pace,
-	})
+	}
+	for _, change := range changes {
+		change(&cfg)
+	}
+	w, err := testnet.NewWorld(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -247,19 +247,3 @@ func printReceipts(w io.Writer, all []requester.SignedReceipt) {
 		)
 	}
 }
-
-// printSold shows a provider's jobs and what they brought.
-func printSold(w io.Writer, all []sold) {
-	if len(all) == 0 {
-		fmt.Fprintln(w, "no jobs yet")
-		return
-	}
-	var sum uint64
-	rows := [][]string{{"JOB", "PHASE", "LOT", "EARNED NTX", ""}}
-	for _, s := range all {
-		sum += s.EarnedUNTX
-		rows = append(rows, []string{s.Job.String(), string(s.Phase), s.Lot.String(), market.FormatNTX(s.EarnedUNTX), oneLine(s.Message)})
-	}
-	rows = append(rows, []string{"together", "", "", market.FormatNTX(sum), ""})
-	columns(w, rows...)
-}

@@ -36,6 +36,7 @@ type Deps struct {
 	Log       *slog.Logger
 	Pause     time.Duration // between two attempts at what failed; 0: 2 s
 	Workers   int           // lots looked at at once; 0: 2
+	Tidy      time.Duration // between two looks at what is not needed any more; 0: 10 minutes
 }
 
 // maxCases is how many lots wait to be looked at; whoever asks about another one is told to come again.
@@ -48,6 +49,8 @@ type Daemon struct {
 	key   ed25519.PrivateKey
 	store *store
 	queue chan *inquiry
+
+	bundles sync.RWMutex // read: something is fetched; written: what nobody needs any more is removed
 
 	mu   sync.Mutex
 	open map[escrow.Key]*inquiry // asked about and not decided
@@ -84,6 +87,9 @@ func New(ctx context.Context, deps Deps) (*Daemon, error) {
 	if deps.Workers == 0 {
 		deps.Workers = 2
 	}
+	if deps.Tidy == 0 {
+		deps.Tidy = 10 * time.Minute
+	}
 	s, err := openStore(ctx, deps.DB)
 	if err != nil {
 		return nil, err
@@ -96,7 +102,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if err := d.removeStrays(ctx); err != nil {
 		d.Log.Warn("attester: cannot look for containers left behind", "error", err)
 	}
+	if err := d.resume(ctx); err != nil {
+		return err
+	}
 	var wg sync.WaitGroup
+	wg.Go(func() { d.tidy(ctx) })
 	for range d.Workers {
 		wg.Go(func() { d.work(ctx) })
 	}
@@ -110,9 +120,11 @@ func (d *Daemon) work(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case q := <-d.queue:
+			d.bundles.RLock()
 			if err := d.inquire(ctx, q); err != nil && ctx.Err() == nil {
 				d.Log.Error("attester: no verdict", "lot", q.lot.Key, "error", err)
 			}
+			d.bundles.RUnlock()
 			d.mu.Lock()
 			delete(d.open, q.lot.Key)
 			d.mu.Unlock()

@@ -77,7 +77,9 @@ func (d *Daemon) evidence(ctx context.Context, q *inquiry, dir string) (res mark
 			return res, fmt.Errorf("the outputs of shard %d: %w", s.Index, err)
 		}
 		// The provider may have kept them from its requester, but not from everybody.
-		d.Files.Grant(s.Output, q.terms.Requester)
+		if err := d.hold(ctx, holding{q.lot.Key, s.Output, q.terms.Requester, q.lot.Deadline}); err != nil {
+			return res, err
+		}
 	}
 	return res, nil
 }

@@ -54,6 +54,8 @@ type Files interface {
 	Unpack(ctx context.Context, root market.Hash, dir string) error
 	// Grant lets a peer fetch a bundle.
 	Grant(root market.Hash, to peer.ID)
+	// Prune removes every bundle for which keep says no. Nothing is fetched meanwhile.
+	Prune(ctx context.Context, keep func(root market.Hash) bool) error
 }
 
 // Engine runs containers and knows the images that are there.

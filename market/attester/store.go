@@ -26,7 +26,9 @@ type store struct{ db *sql.DB }
 const schema = `
 CREATE TABLE IF NOT EXISTS verdict (
 	lot TEXT NOT NULL, root BLOB NOT NULL, award INTEGER NOT NULL, slash INTEGER NOT NULL, sentence TEXT NOT NULL,
-	at INTEGER NOT NULL, PRIMARY KEY (lot, root))`
+	at INTEGER NOT NULL, PRIMARY KEY (lot, root));
+CREATE TABLE IF NOT EXISTS held (
+	lot TEXT NOT NULL, root BLOB NOT NULL, party TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (lot, root))`
 
 func openStore(ctx context.Context, db *sql.DB) (*store, error) {
 	_, err := db.ExecContext(ctx, schema)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/plutus"
 )
@@ -90,7 +92,7 @@ func (r *Requester) Run(ctx context.Context, spec JobSpec, confirm func(market.P
 }
 
 // Resume goes on with a job, wherever it was when its process ended; id is local, or the job's on chain. Of a job that
-// is over it tells how it ended.
+// is over it tells how it ended; unless a rollback has taken that back.
 func (r *Requester) Resume(ctx context.Context, id string) (Outcome, error) {
 	rec, err := r.store.load(ctx, id)
 	if err != nil {
@@ -101,8 +103,32 @@ func (r *Requester) Resume(ctx context.Context, id string) (Outcome, error) {
 		if err := j.open(); err != nil {
 			return Outcome{}, err
 		}
+		if err := j.reopen(ctx); err != nil {
+			return Outcome{}, err
+		}
 	}
 	return j.drive(ctx)
+}
+
+// reopen takes up a job that was over, and is not any more: a rollback has brought a lot of it back to life.
+func (j *job) reopen(ctx context.Context) error {
+	if !j.rec.Done {
+		return nil
+	}
+	lots, err := j.lots(ctx)
+	if err != nil {
+		return err
+	}
+	alive := func(l escrow.Lot) bool { return l.Status != escrow.Absent && !l.Status.Final() }
+	if !slices.ContainsFunc(lots, alive) {
+		return nil
+	}
+	j.rec.Done = false
+	p := j.rec.Phase
+	if p == Settled {
+		p = Approved
+	}
+	return j.enter(ctx, p, "a rollback took back how a lot had ended")
 }
 
 // plan finds the job's providers and inputs, asks for a yes, and records the job.

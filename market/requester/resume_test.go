@@ -274,3 +274,23 @@ func TestFactsOfUnknownLots(t *testing.T) {
 		t.Errorf("%+v: %v", f, err)
 	}
 }
+
+// A job that was over is taken up again when a rollback has taken back how it ended.
+func TestRolledBackEndComesBack(t *testing.T) {
+	w := newWorld(t, 2)
+	o, err := w.now.Run(context.Background(), w.spec(market.General, "shards: {count: 2}\n"), yes)
+	if err != nil || !o.Done {
+		t.Fatalf("%+v: %v", o, err)
+	}
+	depth, err := testBook{w.chain}.Confirmations(context.Background(), *o.Lots[0].Txs.Settle)
+	if err == nil {
+		err = errors.Join(w.chain.Rollback(int(depth)), w.chain.read())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err = w.start().Resume(context.Background(), o.ID); err != nil || !o.Done || o.Phase != Settled {
+		t.Fatalf("%+v: %v", o, err)
+	}
+	w.checkPaid(t, o, 2)
+}
