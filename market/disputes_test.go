@@ -139,6 +139,9 @@ func TestParseDisputes(t *testing.T) {
 	if err != nil || j.Disputes.Threshold != 2 || j.Disputes.BondUNTX != UNTX || j.Disputes.Verdict != 2*Hour || j.Disputes.ShareBps != 10_000 {
 		t.Fatalf("%v %+v", err, j.Disputes)
 	}
+	if j, err := ParseJob([]byte(job(short + ", audit_percent: 2.5"))); err != nil || j.AuditBps != 250 || j.Verify != VerifyAccept || !j.Waits() {
+		t.Errorf("%v %+v", err, j)
+	}
 	if j, err := ParseJob([]byte(job("policy: review"))); err != nil || j.Disputes != nil {
 		t.Errorf("%v %+v", err, j.Disputes)
 	}
@@ -151,6 +154,8 @@ func TestParseDisputes(t *testing.T) {
 		{short + ", verdict_window: 29m", "want at least 30m, 3 × timeouts.run"},
 		{short + ", slash_percent: 101", "from 0 to 100"},
 		{short + ", slash_percent: 1.234", "two decimals"},
+		{short + ", audit_percent: 5, window: 19m", "want at least 20m, 2 × timeouts.run"},
+		{"audit_percent: 5", "no disputes without attesters"},
 		{strings.Replace(short, "/p2p/", "/", 1), "ends in /p2p/PEER"},
 		{strings.Replace(short, names[0], names[1], 1), "an address twice"},
 		{strings.Replace(short, d.Payee.String(), "addr1x", 1), "want the address of a key"},

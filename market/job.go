@@ -40,6 +40,7 @@ type Job struct {
 	Vouchers  Millis            `json:"voucher_every_ms,omitempty"` // of the program's time; 0: none
 	Window    Millis            `json:"window_ms"`                  // verify.window: how long the requester may look at a committed result
 	Verify    Verify            `json:"verify"`
+	AuditBps  uint16            `json:"audit_bps,omitempty"`      // of its shards, the requester runs again before it approves; in ten-thousandths
 	MinStake  uint64            `json:"min_stake_untx,omitempty"` // what each provider must have at stake
 	Disputes  *Disputes         `json:"disputes,omitempty"`       // nil: nobody decides on a result but the requester
 	Timeouts  Timeouts          `json:"timeouts"`
@@ -53,6 +54,9 @@ const (
 	VerifyAccept Verify = "accept" // at once
 	VerifyReview Verify = "review" // when its owner says so, lot by lot
 )
+
+// Waits says whether a result whose form is right waits for more before it is approved.
+func (j Job) Waits() bool { return j.Verify == VerifyReview || j.AuditBps > 0 }
 
 // Input is a file or directory of the requester's, and how the shards share it.
 type Input struct {

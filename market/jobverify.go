@@ -28,6 +28,7 @@ func (r *reader) verify(n *yaml.Node, p string, j *Job) {
 				j.Window = m
 			}
 		}, ""},
+		{"audit_percent", dispute(func(n *yaml.Node, p string) { r.percent(n, p, &j.AuditBps) }), ""},
 		{"attesters", func(n *yaml.Node, p string) {
 			r.list(n, p, MaxAttesters*maxAttesterAddrs, func(n *yaml.Node, p string) { r.attester(n, p, &d.Attesters) })
 		}, ""},
@@ -57,6 +58,9 @@ func (r *reader) verify(n *yaml.Node, p string, j *Job) {
 	}
 }
 
+// auditRuns is how many times timeouts.run a window is at least in which a shard is run again before it is called wrong.
+const auditRuns = 2
+
 // disputes fills in what follows from the rest of the job, and checks what was written against it.
 func (r *reader) disputes(n *yaml.Node, j *Job) {
 	d, p := j.Disputes, "verify"
@@ -83,6 +87,10 @@ func (r *reader) disputes(n *yaml.Node, j *Job) {
 		if value(n, "payee") == nil {
 			r.fail(n, p+".payee", "missing; say which address gets the cost of a dispute")
 		}
+	case j.AuditBps > 0 && j.Kind == Training:
+		r.fail(n, p+".audit_percent", "a shard of a training job cannot be run again alone")
+	case j.AuditBps > 0 && j.Window < auditRuns*j.Timeouts.Run:
+		r.fail(n, p+".window", "%s: want at least %s, %d × timeouts.run, in which a shard is run again here", j.Window, auditRuns*j.Timeouts.Run, auditRuns)
 	case d.Verdict < least:
 		r.fail(n, p+".verdict_window", "%s: want at least %s, %d × timeouts.run, in which attesters run a shard again", d.Verdict, least, VerdictRuns)
 	default:

@@ -52,7 +52,7 @@ func (a *app) openBuyer(ctx context.Context, with access, progress func(requeste
 	}, requester.Deps{
 		Dir: a.path("jobs"), DB: b.db, Peer: p.key, Address: p.wallet.Address(), Contracts: p.contracts,
 		Ledger: p.ledger(), Book: p.book, Blocks: blocks{p}, Purse: coins{p.purse}, Offers: finder{p},
-		Sellers: calls, Workers: calls, Logger: calls, Files: p.files, Reducer: reducer{owner: id.String()},
+		Sellers: calls, Workers: calls, Logger: calls, Files: p.files, Reducer: reducer{owner: id.String()}, Auditor: auditor{id.String()},
 		Progress: progress, Log: a.logger,
 	})
 	if err != nil {
@@ -187,17 +187,20 @@ func readJob(path string) (market.Job, error) {
 
 // imageOf is the config digest of a job's image: as the job file says, or as this machine's engine knows it.
 func imageOf(ctx context.Context, j market.Job) (id market.ImageDigest, err error) {
-	if d := market.ImageDigest(j.Image); d.Validate() == nil {
+	if d := market.ImageDigest(j.Image); d.Validate() == nil && j.AuditBps == 0 {
 		return d, nil
 	}
 	engine, err := container.New(container.Config{})
-	if err != nil {
-		return "", err
+	if err == nil {
+		defer func() { err = errors.Join(err, engine.Close()) }()
+		id, err = engine.ImageID(ctx, j.Image)
 	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
-	id, err = engine.ImageID(ctx, j.Image)
+	hint := "build or load it here, or write the image's config digest (sha256:…) into the job file"
+	if err != nil && j.AuditBps > 0 {
+		err, hint = fmt.Errorf("verify.audit_percent runs shards again on this machine: %w", err), "build or load it here"
+	}
 	if errors.Is(err, executor.ErrImageMissing) {
-		return "", fail(exitConfig, err, "build or load it here, or write the image's config digest (sha256:…) into the job file")
+		return "", fail(exitConfig, err, "%s", hint)
 	}
 	return id, err
 }

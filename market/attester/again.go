@@ -20,20 +20,44 @@ type ending struct {
 	dir string
 }
 
-// again runs a shard once more, and a second time if it ends otherwise than its result says. It says whether the result
-// can stand, and why.
+// Rerunner runs shards again, in containers.
+type Rerunner struct {
+	Engine Engine
+	SDK    string // directory with the Python SDK, in full
+	Owner  string // of the containers
+}
+
+// Rerun is a shard that is to be run again. Directories are in full.
+type Rerun struct {
+	Terms          market.Terms
+	Shard          market.ShardResult // what its provider says
+	Program, Input string             // what it was given: what all shards share, and what is its own
+	Claimed        string             // what it is said to have left
+	Work           string             // for what it leaves now; its name is part of the containers'
+}
+
+// again runs a shard of a disputed lot.
 func (d *Daemon) again(ctx context.Context, q *inquiry, s market.ShardResult, dir string) (right bool, why string, err error) {
-	claimed := ending{ok: s.ExitCode == 0, dir: claimedDir(dir, s.Index)}
+	return d.rerunner().Again(ctx, Rerun{q.terms, s, programDir(dir), inputDir(dir, s.Index), claimedDir(dir, s.Index), dir})
+}
+
+func (d *Daemon) rerunner() Rerunner { return Rerunner{d.Engine, d.SDK, d.id.String()} }
+
+// Again runs a shard once more, and a second time if it ends otherwise than its result says. It says whether the result
+// can stand, and why. ErrUnable: it cannot be run to its end here.
+func (r Rerunner) Again(ctx context.Context, q Rerun) (right bool, why string, err error) {
+	s := q.Shard
+	claimed := ending{ok: s.ExitCode == 0, dir: q.Claimed}
 	if s.Output.IsZero() {
 		if err := os.MkdirAll(claimed.dir, 0o755); err != nil {
 			return false, "", err
 		}
 	}
-	limits := q.terms.OutputLimits()
+	limits := q.Terms.OutputLimits()
 	var before ending
 	var first string
 	for attempt := range 2 {
-		e, err := d.run(ctx, q, s.Index, filepath.Join(dir, fmt.Sprintf("out-%d-%d", s.Index, attempt)))
+		e, err := r.run(ctx, q, filepath.Join(q.Work, fmt.Sprintf("out-%d-%d", s.Index, attempt)))
 		if err != nil {
 			return false, "", err
 		}
@@ -61,29 +85,29 @@ func (d *Daemon) again(ctx context.Context, q *inquiry, s market.ShardResult, di
 
 // run runs a shard in a container, within the limits that its provider had to keep to. ErrUnable: it did not come to
 // the program's own end here.
-func (d *Daemon) run(ctx context.Context, q *inquiry, index uint32, out string) (e ending, err error) {
-	dir := filepath.Dir(out)
-	mounts, err := executor.FindMounts(q.terms.Task.Mounts, inputDir(dir, index), programDir(dir))
+func (r Rerunner) run(ctx context.Context, q Rerun, out string) (e ending, err error) {
+	index := q.Shard.Index
+	mounts, err := executor.FindMounts(q.Terms.Task.Mounts, q.Input, q.Program)
 	if err != nil {
 		return e, err
 	}
-	if has, err := d.Engine.HasImage(ctx, q.terms.Task.Image); err != nil || !has {
-		return e, errors.Join(err, fmt.Errorf("%w: image %s is not here", ErrUnable, q.terms.Task.Image))
+	if has, err := r.Engine.HasImage(ctx, q.Terms.Task.Image); err != nil || !has {
+		return e, errors.Join(err, fmt.Errorf("%w: image %s is not here", ErrUnable, q.Terms.Task.Image))
 	}
-	task, err := q.terms.Container(index, mounts, d.SDK, out)
+	task, err := q.Terms.Container(index, mounts, r.SDK, out)
 	if err != nil {
 		return e, err
 	}
-	task.ID, task.Owner = fmt.Sprintf("attest-%s-%d", filepath.Base(dir), index), d.id.String()
+	task.ID, task.Owner = fmt.Sprintf("attest-%s-%d", filepath.Base(q.Work), index), r.Owner
 	if err := errors.Join(os.RemoveAll(out), os.Mkdir(out, 0o777), os.Chmod(out, 0o777)); err != nil {
 		return e, err
 	}
-	h, err := d.Engine.Start(ctx, task)
+	h, err := r.Engine.Start(ctx, task)
 	if err != nil {
 		return e, err
 	}
-	defer func() { err = errors.Join(err, d.Engine.Remove(context.WithoutCancel(ctx), h)) }()
-	st, err := d.Engine.Wait(ctx, h)
+	defer func() { err = errors.Join(err, r.Engine.Remove(context.WithoutCancel(ctx), h)) }()
+	st, err := r.Engine.Wait(ctx, h)
 	if err != nil {
 		return e, err
 	}
@@ -177,14 +201,21 @@ func sameFile(dirA string, a executor.OutputFile, dirB string, b executor.Output
 }
 
 // removeStrays deletes containers of this attester's that an earlier process left behind.
-func (d *Daemon) removeStrays(ctx context.Context) error {
-	all, err := d.Engine.List(ctx, d.id.String())
+func (d *Daemon) removeStrays(ctx context.Context) error { return d.rerunner().Clear(ctx, "") }
+
+// Clear deletes containers that an earlier process left behind, of this work directory, or of any.
+func (r Rerunner) Clear(ctx context.Context, work string) error {
+	all, err := r.Engine.List(ctx, r.Owner)
 	if err != nil {
 		return err
 	}
+	prefix := "attest-"
+	if work != "" {
+		prefix += filepath.Base(work) + "-"
+	}
 	for _, h := range all {
-		if strings.HasPrefix(h.TaskID, "attest-") {
-			err = errors.Join(err, d.Engine.Remove(ctx, h))
+		if strings.HasPrefix(h.TaskID, prefix) {
+			err = errors.Join(err, r.Engine.Remove(ctx, h))
 		}
 	}
 	return err

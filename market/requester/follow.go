@@ -23,6 +23,11 @@ type follower struct {
 	started bool                  // some program runs, or has run
 	shards  map[uint32]market.Phase
 	metrics map[uint32]*tail
+
+	spawn      func(func(ctx context.Context)) // does something beside, until nobody follows any more
+	findings   chan finding
+	checking   bool      // a shard is being run again
+	checkAfter time.Time // not before
 }
 
 // update is what one provider was found to say.
@@ -36,22 +41,19 @@ type update struct {
 // follow waits for results, gathers them, and waits until every lot is final.
 func (j *job) follow(ctx context.Context) error {
 	f := &follower{
-		job: j, updates: make(chan update), trouble: make([]time.Time, len(j.rec.Lots)), final: make([]time.Time, len(j.rec.Lots)),
+		job: j, updates: make(chan update), findings: make(chan finding), trouble: make([]time.Time, len(j.rec.Lots)), final: make([]time.Time, len(j.rec.Lots)),
 		shards: map[uint32]market.Phase{}, metrics: map[uint32]*tail{}, seen: map[int]escrow.Status{},
 	}
 	asking, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
+	f.spawn = func(do func(ctx context.Context)) { wg.Go(func() { do(asking) }) }
 	for i, l := range j.rec.Lots {
 		if l.Result != nil {
 			continue
 		}
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			f.ask(asking, i, l)
-		}()
+		f.spawn(func(ctx context.Context) { f.ask(ctx, i, l) })
 	}
 	tick := time.NewTicker(j.r.cfg.Poll)
 	defer tick.Stop()
@@ -65,6 +67,10 @@ func (j *job) follow(ctx context.Context) error {
 			return ctx.Err()
 		case u := <-f.updates:
 			if err := f.heard(ctx, u); err != nil {
+				return err
+			}
+		case n := <-f.findings:
+			if err := f.found(ctx, n); err != nil {
 				return err
 			}
 		case <-tick.C:
@@ -189,6 +195,9 @@ func (f *follower) look(ctx context.Context) error {
 	if err := f.heed(ctx, lots, now); err != nil {
 		return err
 	}
+	if err := f.audit(ctx, lots, now); err != nil {
+		return err
+	}
 	for {
 		before := f.rec.Phase
 		if err := f.advance(ctx, lots, now); err != nil || f.rec.Phase == before || f.rec.Done {
@@ -260,7 +269,7 @@ func (f *follower) hasResult() bool {
 
 func (f *follower) acceptedFinal(lots []escrow.Lot) bool {
 	for i, l := range f.rec.Lots {
-		if (l.Accepted || l.Good && f.rec.Spec.Job.Verify == market.VerifyReview) && !lots[i].Status.Final() {
+		if (l.Accepted || l.Good && f.rec.Spec.Job.Waits()) && !lots[i].Status.Final() {
 			return false
 		}
 	}

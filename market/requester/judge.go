@@ -92,7 +92,7 @@ func (f *follower) fail(ctx context.Context, cause error) error {
 
 // acceptGood pays those who delivered although others did not. The shards of a collective stand or fall together.
 func (f *follower) acceptGood(ctx context.Context) error {
-	if f.terms.Task.Collective || f.rec.Spec.Job.Verify == market.VerifyReview {
+	if f.terms.Task.Collective || f.rec.Spec.Job.Waits() {
 		return nil
 	}
 	accepted := false
@@ -132,7 +132,7 @@ func (f *follower) gather(ctx context.Context, good uint32) error {
 		return f.fail(ctx, err)
 	}
 	for i := range f.rec.Lots {
-		if l := &f.rec.Lots[i]; f.rec.Spec.Job.Verify != market.VerifyReview {
+		if l := &f.rec.Lots[i]; !f.rec.Spec.Job.Waits() {
 			l.Accepted = l.Good
 		}
 	}
@@ -147,6 +147,8 @@ func (f *follower) gather(ctx context.Context, good uint32) error {
 	message := f.rec.Note
 	if f.rec.Spec.Job.Verify == market.VerifyReview {
 		message = strings.TrimPrefix(message+"; every lot waits for tally approve or tally dispute", "; ")
+	} else if f.rec.Spec.Job.AuditBps > 0 {
+		message = strings.TrimPrefix(message+"; lots are approved when what is drawn of them was run again, and not before decline_by", "; ")
 	}
 	return f.enter(ctx, Gathered, message)
 }

@@ -147,7 +147,8 @@ func (p *testProvider) Propose(m market.TermsProposal) (w market.Witness, err er
 	}
 	mine := plutus.Mine{
 		Terms: packed, Until: t.LockUntil, Keys: []chain.KeyHash{p.actor.Hash}, Owns: func(r chain.OutRef) bool { return r == p.bond.Ref },
-		Part: plutus.Part{Provider: p.actor.Address, PriceUNTX: p.quoted.PriceUNTX, BondInput: p.bond, BondChange: p.actor.Address},
+		Part:      plutus.Part{Provider: p.actor.Address, PriceUNTX: p.quoted.PriceUNTX, BondInput: p.bond, BondChange: p.actor.Address},
+		Attesters: packed.Disputes.Attesters.List(), // it trusts whoever is named
 	}
 	if err := p.w.contracts.CheckOpening(tx, known, mine, p.w.chain.Params(), p.w.chain.Ledger.Clock()); err != nil {
 		return w, market.Refusal{Code: market.RefusedTx, Sentence: err.Error()}

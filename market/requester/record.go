@@ -46,12 +46,13 @@ type lotRecord struct {
 	Quote       []byte               `json:"quote,omitempty"`  // signed
 	Reservation market.ReservationID `json:"reservation"`
 
-	Result   []byte `json:"result,omitempty"`   // signed; its outputs are here if it is good
-	Good     bool   `json:"good,omitempty"`     // every program ended well and its outputs are what was signed
-	Accepted bool   `json:"accepted,omitempty"` // to be approved
-	Rejected string `json:"rejected,omitempty"` // why the result does not count
-	Receipt  []byte `json:"receipt,omitempty"`  // signed by both
-	Received bool   `json:"received,omitempty"` // by the provider
+	Result   []byte       `json:"result,omitempty"`   // signed; its outputs are here if it is good
+	Good     bool         `json:"good,omitempty"`     // every program ended well and its outputs are what was signed
+	Accepted bool         `json:"accepted,omitempty"` // to be approved
+	Audit    *auditRecord `json:"audit,omitempty"`    // nil: nothing was drawn yet
+	Rejected string       `json:"rejected,omitempty"` // why the result does not count
+	Receipt  []byte       `json:"receipt,omitempty"`  // signed by both
+	Received bool         `json:"received,omitempty"` // by the provider
 }
 
 // newID names a job before it has a name on chain.

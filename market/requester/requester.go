@@ -38,6 +38,7 @@ type Deps struct {
 	Logger    Logger
 	Files     Files
 	Reducer   Reducer
+	Auditor   Auditor
 	Progress  func(Event) // called by one goroutine at a time; nil: nobody looks on
 	Log       *slog.Logger
 }
