@@ -19,21 +19,7 @@ func TestVouchersLive(t *testing.T) {
 	if err := s.StartProvider(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
-	file := s.job(t, map[string]string{
-		"run": "sleep 100", "budget": "{max_ntx: 1, voucher_every: 1s}", "timeouts": "{match: 10s, start: 10s, run: 30s, collect: 10s}",
-	})
-	run, err := s.Requester.StartRun(file, filepath.Join(t.TempDir(), "out"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := run.Until(t.Context(), requester.Running)
-	if err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(6 * time.Second) // some vouchers
-	if err := run.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	e := s.deserted(t, "{match: 10s, start: 10s, run: 30s, collect: 10s}")
 	const price = 30_000
 	var stories []lotStory
 	for end := time.Now().Add(90 * time.Second); ; time.Sleep(time.Second) {
@@ -54,4 +40,24 @@ func TestVouchersLive(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	s.run(t, s.Providers[0].Home, "", nil, "provider", "status").wants(t, 0, "redeemed")
+}
+
+// deserted is a job that is paid by vouchers, whose requester is killed when it has sent some.
+func (s *street) deserted(t *testing.T, timeouts string) requester.Event {
+	t.Helper()
+	run, err := s.Requester.StartRun(s.job(t, map[string]string{
+		"run": "sleep 100", "budget": "{max_ntx: 1, voucher_every: 1s}", "timeouts": timeouts,
+	}), filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := run.Until(t.Context(), requester.Running)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(6 * time.Second)
+	if err := run.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	return e
 }
