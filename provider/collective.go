@@ -152,7 +152,7 @@ func (s *shard) serve(ctx context.Context, h executor.Handle, session Session) (
 		return outcome{}, err
 	}
 	out := outcome{status: status, message: s.why(ctx, h, status), traffic: session.Traffic()}
-	if broke != nil && status.OK() {
+	if broke != nil && (status.OK() || errors.Is(broke, ErrNotJoined)) { // which the program does not know
 		out.message = safeTo(broke.Error(), s.room())
 	}
 	return out, nil
@@ -164,7 +164,7 @@ func (s *shard) open(epoch uint64) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec := SessionSpec{Job: s.j.id, Name: s.j.terms.Name, SocketDir: s.socketDir(), Peers: peers, Least: int(s.j.terms.Task.Least), Epoch: epoch}
+	spec := SessionSpec{Job: s.j.id, Name: s.j.terms.Name, SocketDir: s.socketDir(), Peers: peers, Least: int(s.j.terms.Task.Least), Epoch: epoch, Run: s.j.terms.Timeouts.Run.Duration()}
 	if epoch != 0 {
 		spec.JoinWithin = s.j.d.cfg.Round * 3 / 5 // and be free for the next round
 	}

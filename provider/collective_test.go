@@ -22,10 +22,13 @@ func goodbye(context.Context, int, <-chan struct{}) error { return nil }
 func TestCollective(t *testing.T) {
 	w := newWorld(t)
 	w.rings.run = goodbye
+	running, noted := make(chan struct{}), make(chan struct{})
 	w.program = func(_ context.Context, task executor.Task, p probe.Process) int {
 		if task.SocketDir == "" || p.Getenv("TALLY_SOCKET") == "" {
 			return 9
 		}
+		close(running)
+		<-noted
 		return 0
 	}
 	d := w.quoted(w.request(market.Training)).drawUp()
@@ -37,12 +40,17 @@ func TestCollective(t *testing.T) {
 	d.build().balance().witness()
 	w.must(w.other.Sign(d.tx))
 	d.submit()
+	<-running
+	if s := d.status(); s.Shards[0].Message != "rank 0 is reached over QUIC" {
+		t.Errorf("the requester is told %q of how the others are reached", s.Shards[0].Message)
+	}
+	close(noted)
 	r := d.result()
 	if want := []market.Traffic{{Shard: 1, Sent: 10, Received: 20}}; !r.OK() || !slices.Equal(r.Shards[0].Traffic, want) {
 		t.Fatalf("%+v", r)
 	}
 	spec := w.rings.opened[0]
-	if len(spec.Peers) != 2 || spec.Peers[1].ID != w.prov.id || spec.Rank != 1 || spec.Least != 1 || spec.Job != d.job() {
+	if len(spec.Peers) != 2 || spec.Peers[1].ID != w.prov.id || spec.Rank != 1 || spec.Least != 1 || spec.Job != d.job() || spec.Run != d.terms.Timeouts.Run.Duration() {
 		t.Errorf("the session was %+v", spec)
 	}
 	if w.rings.attempts() != 1 || w.rings.closed != 1 {
@@ -165,5 +173,21 @@ func TestRestartAfterGoodbye(t *testing.T) {
 	}
 	if starts.Load() != 2 || w.rings.attempts() != 2 {
 		t.Errorf("%d containers, %d collectives", starts.Load(), w.rings.attempts())
+	}
+}
+
+// TestNotJoined: the result of a shard that could not join its collective says why, which its program cannot know.
+func TestNotJoined(t *testing.T) {
+	w := newWorld(t)
+	w.rings.run = func(context.Context, int, <-chan struct{}) error {
+		return fmt.Errorf("%w: rank 0 and rank 1 reach each other only through a relay", ErrNotJoined)
+	}
+	w.program = func(context.Context, executor.Task, probe.Process) int { return 1 }
+	d := w.opened(market.Training)
+	if r := d.result(); r.OK() || !strings.Contains(r.Shards[0].Message, "rank 0 and rank 1 reach each other only through a relay") {
+		t.Errorf("%+v", r)
+	}
+	if w.rings.attempts() != 1 {
+		t.Errorf("%d attempts", w.rings.attempts())
 	}
 }

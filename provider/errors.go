@@ -15,6 +15,9 @@ var (
 	ErrStore = errors.New("provider database")
 	// ErrLostPeer is a collective that ended because another rank's machine went away: it can be tried again.
 	ErrLostPeer = errors.New("a peer of the collective went away")
+	// ErrNotJoined is a collective that this rank could not join, such as for want of a way to another one. It is of no use
+	// to try again.
+	ErrNotJoined = errors.New("the collective could not be joined")
 	// ErrInputs is inputs that cannot be fetched or are not what was agreed.
 	ErrInputs = errors.New("inputs")
 )

@@ -67,6 +67,7 @@ type SessionSpec struct {
 
 	Least      int           // with how many ranks the collective goes on where others are lost; 0: it does not
 	Epoch      uint64        // which attempt: equal on all ranks that are to meet
+	Run        time.Duration // how long the program may take
 	JoinWithin time.Duration // how long to wait for the others; 0: the collective's own default
 }
 
@@ -79,6 +80,8 @@ type Session interface {
 	Ended()
 	// Traffic is the payload exchanged with each peer so far.
 	Traffic() map[peer.ID]Traffic
+	// Note says what is to be known of the ways to the other ranks, such as that one leads through a relay; "": nothing.
+	Note() string
 	// Close frees the socket and the arena; Run must have returned.
 	Close() error
 }

@@ -89,7 +89,7 @@ func (j *job) shardStatus(index uint32, p market.Phase) market.ShardStatus {
 	defer s.mu.Unlock()
 	st.Phase, st.Started = s.phase, posix(s.started)
 	if s.session != nil {
-		st.Traffic = s.traffic(s.session.Traffic())
+		st.Traffic, st.Message = s.traffic(s.session.Traffic()), safe(s.session.Note())
 	}
 	return st
 }

@@ -294,7 +294,7 @@ func (p *party) sell(ctx context.Context, cfg provider.Config, engine *container
 	d, err := provider.New(ctx, cfg, provider.Deps{
 		Dir: filepath.Join(p.home, "jobs"), DB: db, Peer: p.host.Key(), Contracts: p.contracts,
 		Ledger: p.ledger(), Book: p.book, Wallet: &witnessWallet{p.wallet, p.kept}, SignBinding: p.wallet.SignMessage,
-		Engine: engine, Files: p.files, Collectives: collectives{service, cfg.ArenaBytes, p.app.logger},
+		Engine: engine, Files: p.files, Collectives: collectives{service, cfg.ArenaBytes, int(bytesPerSecond), p.app.logger},
 		Publisher: &publisher{p: p}, SDK: sdk, Log: p.app.logger,
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 type collectives struct {
 	service *collective.Service
 	arena   int64
+	rate    int // bytes a second that may be sent, and taken; 0: any
 	log     *slog.Logger
 }
 
@@ -33,7 +35,7 @@ func (c collectives) Open(spec provider.SessionSpec) (provider.Session, error) {
 	copy(view.Job[:], spec.Job[:])
 	s := &session{
 		c: c, gate: gate, view: view, again: spec.Epoch != 0, ended: make(chan struct{}),
-		join: collective.Options{Join: spec.JoinWithin, Least: spec.Least},
+		join: collective.Options{Join: spec.JoinWithin, Least: spec.Least, Time: spec.Run, Bytes: uint64(float64(c.rate) * spec.Run.Seconds())},
 	}
 	if spec.Least > 0 {
 		s.view.Epoch <<= circleEpochs
@@ -58,6 +60,7 @@ type session struct {
 // membership is a group, or a circle where the job goes on without ranks that are lost.
 type membership interface {
 	Traffic() map[peer.ID]collective.Traffic
+	Paths() []string
 	Close(ctx context.Context) error
 }
 
@@ -67,8 +70,8 @@ const goodbye = 2 * time.Second
 // Run implements provider.Session.
 func (s *session) Run(ctx context.Context) error {
 	ranks, serve, err := s.enter(ctx)
-	if err != nil {
-		return lost(err)
+	if err != nil { // the program would wait for it
+		return lost(errors.Join(fmt.Errorf("%w: %w", provider.ErrNotJoined, err), s.gate.Close()))
 	}
 	s.ranks.Store(&ranks)
 	serving, stop := context.WithCancelCause(ctx)
@@ -133,6 +136,14 @@ func (s *session) Traffic() map[peer.ID]provider.Traffic {
 		all[id] = provider.Traffic{Sent: t.Sent, Received: t.Received}
 	}
 	return all
+}
+
+// Note implements provider.Session.
+func (s *session) Note() string {
+	if ranks := s.ranks.Load(); ranks != nil {
+		return strings.Join((*ranks).Paths(), "; ")
+	}
+	return ""
 }
 
 // Close implements provider.Session.

@@ -17,13 +17,13 @@ import (
 // JSON it is an object per event.
 type watcher struct {
 	a      *app
-	phases map[uint32]market.Phase
+	said   map[uint32]string // of a shard, last
 	newest map[uint32]string // measurement
 	told   float64           // when measurements were last told, in seconds of the job
 }
 
 func (a *app) watcher() *watcher {
-	return &watcher{a: a, phases: map[uint32]market.Phase{}, newest: map[uint32]string{}}
+	return &watcher{a: a, said: map[uint32]string{}, newest: map[uint32]string{}}
 }
 
 // between is how often measurements are told where there is no terminal.
@@ -57,9 +57,9 @@ func (w *watcher) event(e requester.Event) {
 
 func (w *watcher) shard(e requester.Event) {
 	i := *e.Shard
-	if w.phases[i] != e.ShardPhase {
-		w.phases[i] = e.ShardPhase
-		w.line(e.Seconds, "  shard "+strconv.Itoa(int(i)), strings.TrimSpace(string(e.ShardPhase)+"  "+e.Message))
+	if now := strings.TrimSpace(string(e.ShardPhase) + "  " + e.Message); w.said[i] != now {
+		w.said[i] = now
+		w.line(e.Seconds, "  shard "+strconv.Itoa(int(i)), now)
 	}
 	if n := len(e.Metrics); n > 0 && e.ShardPhase == market.PhaseRunning {
 		w.newest[i] = measured(e.Metrics[n-1])

@@ -21,6 +21,8 @@ var (
 	ErrLost = errors.New("peer lost")
 	// ErrTimeout: a wait passed its limit.
 	ErrTimeout = errors.New("timed out")
+	// ErrPath: two ranks reach each other in no way that passes what the job does.
+	ErrPath = errors.New("no path")
 	// ErrAborted: this rank, or the one named, gave up.
 	ErrAborted = errors.New("aborted")
 	// ErrFrame: a peer or a container sent bytes that are no frame of this protocol.

@@ -184,6 +184,7 @@ func TestStrangerIsRefused(t *testing.T) {
 	s := NewService(stranger, quiet())
 	defer func() { _ = s.Close() }()
 	v := w.view(0)
+	g := newGroup(s, v, Options{})
 	for _, p := range v.Peers {
 		stranger.Peerstore().AddAddrs(p.ID, p.Addrs, time.Hour)
 	}
@@ -191,7 +192,7 @@ func TestStrangerIsRefused(t *testing.T) {
 		{kind: kindLane, epoch: 1, from: 0, to: 1, size: 2, job: w.job, view: v.hash()},
 		{kind: kindControl, epoch: 2, from: 0, to: 1, size: 2, job: w.job, view: v.hash()},
 	} {
-		_, _, err := s.dialOnce(t.Context(), w.hosts[1].ID(), h)
+		_, _, err := s.dialOnce(t.Context(), g, g.links[1], h)
 		if !errors.Is(err, errAbsent) {
 			t.Errorf("a stranger that claims to be rank 0 was told %v", err)
 		}

@@ -156,6 +156,10 @@ func (g *Group) attach(h hello, st stream) error {
 	if l.id > g.service.host.ID() {
 		return fmt.Errorf("%w: rank %d dialed, but its peer ID is the higher one", ErrFrame, h.from)
 	}
+	if err := g.judge(l, st); err != nil {
+		g.fail(err)
+		return err
+	}
 	select {
 	case <-l.ready: // the peer never learned that it has it, and will not use it
 		g.fail(&PeerError{l.rank, l.id, ErrLost, "it opened a stream anew: the first one is of no use"})

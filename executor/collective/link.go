@@ -21,6 +21,7 @@ type link struct {
 	out   chan control  // to the control stream's writer
 	// straight is where the peer takes lanes past libp2p's muxer; set by the control stream's dialer before lanes are dialed.
 	straight string
+	reached  bool          // the peer had its time to be reached directly; the dialer's
 	end      chan struct{} // closed to end the writer, once out is drained
 	bye      chan struct{} // closed when the peer has said bye or its control stream has ended
 

@@ -207,6 +207,9 @@ func (s *Service) join(ctx context.Context, v View, o Options, c *Circle, known 
 		return nil, fmt.Errorf("joining the group as rank %d of %d: %w", v.Rank, g.Size(), err)
 	}
 	s.log.Info("collective: joined", "rank", v.Rank, "size", g.Size(), "epoch", v.Epoch)
+	for _, how := range g.Paths() {
+		s.log.Warn("collective: a slow way", "path", how)
+	}
 	return g, nil
 }
 
@@ -247,12 +250,15 @@ func (s *Service) dial(ctx context.Context, g *Group, l *link, kind streamKind) 
 		s.log.Debug("collective: no straight lane", "peer", l.id, "address", at, "err", err)
 	}
 	for last := error(nil); ; {
-		st, port, err := s.dialOnce(ctx, l.id, h)
+		st, port, err := s.dialOnce(ctx, g, l, h)
 		if err == nil {
 			if kind == kindControl && s.straight != nil {
 				l.straight, _ = straightTo(st.Conn(), port)
 			}
 			return st, nil
+		}
+		if errors.Is(err, ErrPath) {
+			return nil, err
 		}
 		if errors.Is(err, ErrMismatch) || errors.Is(err, ErrFrame) {
 			return nil, &PeerError{l.rank, l.id, ErrMismatch, err.Error()}
@@ -273,8 +279,14 @@ func (s *Service) dial(ctx context.Context, g *Group, l *link, kind streamKind) 
 var errAbsent = errors.New("the peer has not joined this group")
 
 // dialOnce also gives the port of the peer's straight lanes.
-func (s *Service) dialOnce(ctx context.Context, id peer.ID, h hello) (network.Stream, uint16, error) {
-	st, err := s.host.NewStream(ctx, id, Protocol)
+func (s *Service) dialOnce(ctx context.Context, g *Group, l *link, h hello) (network.Stream, uint16, error) {
+	if !l.reached {
+		if err := s.reach(ctx, l.id, g.opts.Direct); err != nil {
+			return nil, 0, err
+		}
+		l.reached = true
+	}
+	st, err := s.host.NewStream(relayed(ctx), l.id, Protocol)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -282,6 +294,9 @@ func (s *Service) dialOnce(ctx context.Context, id peer.ID, h hello) (network.St
 	w, err := greet(st, h)
 	if !stop() && err == nil {
 		err = ctx.Err()
+	}
+	if unfit := g.judge(l, st); unfit != nil && (err != nil || w.status != welcomeAbsent) { // it has judged as well
+		err = unfit
 	}
 	switch {
 	case err == nil && w.status == welcomeReady:

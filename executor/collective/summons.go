@@ -178,7 +178,7 @@ func (a answer) settled() (all numbers) {
 
 // summon asks one peer.
 func (s *Service) summon(ctx context.Context, to peer.ID, what summons) (answer, error) {
-	st, err := s.host.NewStream(ctx, to, MeetProtocol)
+	st, err := s.host.NewStream(relayed(ctx), to, MeetProtocol)
 	if err != nil {
 		return answer{}, err
 	}

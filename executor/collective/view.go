@@ -42,6 +42,12 @@ type Options struct {
 	// RankOrder has operations go round in the order of ranks, whatever lies between them: with the same view, results are
 	// then the same from run to run. It is the same on every rank.
 	RankOrder bool
+	// Direct is how long a peer that is reached through a relay may take to be reached without (default 5 s).
+	Direct time.Duration
+	// Bytes and Time are what the job passes between two ranks each way, and for how long, at most: where they reach each
+	// other only through a relay with limits, these must allow as much. Zero is not known, which only no limit allows.
+	Bytes uint64
+	Time  time.Duration
 
 	// Meet is how long members of a circle try to find a majority (default 1 min).
 	Meet time.Duration
@@ -66,6 +72,7 @@ func (o Options) withDefaults() Options {
 	set(&o.Progress, 10*time.Minute)
 	set(&o.Meet, time.Minute)
 	set(&o.near, farTime)
+	set(&o.Direct, 5*time.Second)
 	return o
 }
 

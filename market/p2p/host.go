@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
@@ -66,6 +67,7 @@ func New(ctx context.Context, cfg Config) (*Host, error) {
 		libp2p.ConnectionGater(g),
 		libp2p.Ping(true),
 		libp2p.UserAgent(cfg.UserAgent),
+		libp2p.SwarmOpts(swarm.WithDialRanker(tcpFirst)),
 	}
 	opts = append(opts, transports(addrs, limits)...)
 	opts = append(opts, cfg.reachability(addrs)...)

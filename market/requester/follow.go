@@ -21,13 +21,19 @@ type follower struct {
 	final   []time.Time           // by lot: since when it has been final
 	seen    map[int]escrow.Status // by lot: told last
 	started bool                  // some program runs, or has run
-	shards  map[uint32]market.Phase
+	shards  map[uint32]shardSaid
 	metrics map[uint32]*tail
 
 	spawn      func(func(ctx context.Context)) // does something beside, until nobody follows any more
 	findings   chan finding
 	checking   bool      // a shard is being run again
 	checkAfter time.Time // not before
+}
+
+// shardSaid is what was last told of a shard.
+type shardSaid struct {
+	phase   market.Phase
+	message string
 }
 
 // update is what one provider was found to say.
@@ -42,7 +48,7 @@ type update struct {
 func (j *job) follow(ctx context.Context) error {
 	f := &follower{
 		job: j, updates: make(chan update), findings: make(chan finding), trouble: make([]time.Time, len(j.rec.Lots)), final: make([]time.Time, len(j.rec.Lots)),
-		shards: map[uint32]market.Phase{}, metrics: map[uint32]*tail{}, seen: map[int]escrow.Status{},
+		shards: map[uint32]shardSaid{}, metrics: map[uint32]*tail{}, seen: map[int]escrow.Status{},
 	}
 	asking, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -141,10 +147,11 @@ func (f *follower) progress(l lotRecord, s market.ShardStatus, whole bool) {
 	if err != nil {
 		f.r.Log.Warn("requester: cannot write metrics", "id", f.rec.ID, "shard", s.Index, "error", err)
 	}
-	if f.shards[s.Index] == s.Phase && len(lines) == 0 {
+	now := shardSaid{s.Phase, s.Message}
+	if f.shards[s.Index] == now && len(lines) == 0 {
 		return
 	}
-	f.shards[s.Index] = s.Phase
+	f.shards[s.Index] = now
 	f.tell(Event{Shard: &s.Index, Provider: l.Offer.Peer, ShardPhase: s.Phase, Message: s.Message, Metrics: lines})
 }
 
