@@ -25,7 +25,6 @@ type Result struct {
 	Priced      float64 // of all lots
 	Audits      float64 // work of requesters that ran shards again
 	Verdicts    float64 // work of attesters
-	Disputes    float64 // lots that were disputed
 	DisputeFees float64 // ADA for commitments, disputes and their ends, of everybody
 	FalseLoss   float64 // what honest providers lost to disputes of what is right
 	FalseFees   float64 // ADA that these cost them
@@ -195,7 +194,6 @@ func (m *simulation) add(p *lot, r paid, buyer, seller Kind, wrong uint32, work 
 	spared := float64(l.ToRequesterUNTX)
 	if disputed {
 		spared -= float64(d.Terms.Disputes.BondUNTX)
-		m.Disputes++
 		m.DisputeFees += r.fees[escrow.Provider] + r.fees[escrow.Requester] - m.fees[escrow.KindOpen] - m.fees[escrow.KindApprove]
 		if !has(l, escrow.KindConcede) {
 			m.Verdicts += float64(p.honest()) * float64(d.WorkUNTX)
