@@ -101,6 +101,7 @@ func TestBenchCollectives(t *testing.T) {
 		all = append(all, benchMemory(t)...)
 	}
 	all = append(all, benchWANs(t)...)
+	all = append(all, benchTopology(t)...)
 	if err := measure.Table(os.Stdout, all); err != nil {
 		t.Fatal(err)
 	}
@@ -273,9 +274,12 @@ func TestBenchRank(t *testing.T) {
 	if err := json.Unmarshal(line, &v.Peers); err != nil {
 		t.Fatal(err)
 	}
-	g, err := s.Join(t.Context(), v, Options{})
+	g, err := s.Join(t.Context(), v, layings[os.Getenv("BENCH_LAYING")])
 	if err != nil {
 		t.Fatal(err)
+	}
+	if p := g.plan.Load(); rank == 0 && os.Getenv("BENCH_LAYING") != "" {
+		fmt.Fprintf(os.Stderr, "bench-collectives: laid out as %v: %s\n", p, p.why)
 	}
 	if dir := os.Getenv("BENCH_PROFILE"); dir != "" && rank == 0 {
 		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("n%d.pprof", g.Size())))

@@ -27,6 +27,8 @@ const (
 	// than planLeast.
 	planGain  = 0.8
 	planLeast = 4 * time.Millisecond
+	// teamGain is what a sum in teams may take at most, of what it takes round the ring.
+	teamGain = 0.9
 	// planBytes are the sum for which a ring and teams are compared.
 	planBytes = 16 << 20
 )
@@ -50,7 +52,7 @@ func choose(m *matrix, there []int, near time.Duration, teams bool) *plan {
 	}
 	p := &plan{ring: ring}
 	if teams {
-		if t := m.teams(near); len(t) > 1 && m.teamTime(t) < planGain*m.ringTime(ring, planBytes) {
+		if t := m.teams(near); len(t) > 1 && m.teamTime(t) < teamGain*m.ringTime(ring, planBytes) {
 			p.teams = t
 		}
 	}
@@ -150,57 +152,42 @@ func (m *matrix) teamTime(teams [][]int) float64 {
 	return max(round, slow) + 2*slow/float64(teamBlocks(planBytes))
 }
 
-// teams are the ranks near each other, at least one team of them of two. Its leader is the one nearest to the others.
+// teams are the places of ranks, if there is one of more than one. Leaders are those with the best ring among them.
 func (m *matrix) teams(near time.Duration) [][]int {
-	n := m.size()
-	var teams [][]int
-	in := make([]int, n) // its team, counted from 1
-	for a := range n {
-		if in[a] != 0 {
-			continue
-		}
-		teams = append(teams, nil)
-		team := &teams[len(teams)-1]
-		for todo := []int{a}; len(todo) > 0; todo = todo[1:] {
-			if in[todo[0]] != 0 {
-				continue
-			}
-			in[todo[0]] = len(teams)
-			*team = append(*team, todo[0])
-			for b := range n {
-				if in[b] == 0 && m.trip(todo[0], b) < near {
-					todo = append(todo, b)
-				}
-			}
-		}
-		slices.Sort(*team)
-	}
+	n, teams := m.size(), m.places(near)
 	if len(teams) == n {
 		return nil
+	}
+	lead := func(team []int, better func(a, b int) bool) {
+		best := 0
+		for i := range team {
+			if better(team[i], team[best]) {
+				best = i
+			}
+		}
+		team[0], team[best] = team[best], team[0]
+		slices.Sort(team[1:])
 	}
 	for _, team := range teams {
 		away := func(r int) (sum int64) {
 			for b := range n {
-				if in[b] != in[r] {
+				if !slices.Contains(team, b) {
 					sum += m.cost(r, b) + m.cost(b, r)
 				}
 			}
 			return sum
 		}
-		best := 0
-		for i := range team {
-			if away(team[i]) < away(team[best]) {
-				best = i
-			}
-		}
-		lead := team[best]
-		copy(team[1:best+1], team[:best])
-		team[0] = lead
+		lead(team, func(a, b int) bool { return away(a) < away(b) })
 	}
-	heads := leaders(teams)
 	sorted := make([][]int, len(teams))
-	for i, at := range tour(len(teams), func(a, b int) int64 { return m.cost(heads[a], heads[b]) }) {
+	for i, at := range tour(len(teams), func(a, b int) int64 { return m.cost(teams[a][0], teams[b][0]) }) {
 		sorted[i] = teams[at]
+	}
+	for i, team := range slices.Concat(sorted, sorted) { // with the others' leaders as they are
+		k := len(sorted)
+		before, after := sorted[mod(i-1, k)][0], sorted[mod(i+1, k)][0]
+		way := func(r int) int64 { return m.cost(before, r) + m.cost(r, after) }
+		lead(team, func(a, b int) bool { return way(a) < way(b) })
 	}
 	return sorted
 }

@@ -13,14 +13,17 @@ import (
 
 const (
 	echoes = 3 // that a round trip is measured by
-	// A train is this long at first, and the next one four times that, until one takes trainTime or is the longest.
-	firstTrain, longestTrain = 16 << 10, 4 << 20
-	trainTime                = 30 * time.Millisecond
-	// probeTime and probeBytes are what a rank spends on longer trains, to all the others together.
+	// A train is this long at first, and the next one four times that, until one takes trainTime, and four round trips, or is the longest.
+	firstTrain, longestTrain = 64 << 10, 4 << 20
+	trainTime                = 60 * time.Millisecond
+	// probeTime and probeBytes are what a rank spends on longer trains, in all rounds together.
 	probeTime  = 4 * time.Second
 	probeBytes = 32 << 20
 	// mostProbed is the largest group of which rates are measured.
 	mostProbed = 64
+
+	// mostAsked is more than an honest rank asks at a time.
+	mostAsked = 8
 
 	probeFrame, answerFrame = 4, 8
 	probeOver               = 1<<32 - 1
@@ -33,7 +36,7 @@ type probe struct {
 	rank int
 }
 
-// ask sends so many bytes and gives how long the last three quarters took to come.
+// ask sends so many bytes and gives how long they took to come.
 func (p probe) ask(bytes int) (time.Duration, error) {
 	out, in := p.out.pipes[p.rank], p.back.pipes[p.rank]
 	if err := p.say(uint32(bytes)); err != nil {
@@ -81,10 +84,6 @@ func (p probe) trip() error {
 
 // trains has the other end measure what gets through to it.
 func (p probe) trains() error {
-	if _, err := p.ask(0); err != nil { // it is there
-		return err
-	}
-	each := p.g.Size() - 1
 	start, sent := time.Now(), 0
 	for size := firstTrain; !p.relayed() && size <= longestTrain; size *= 4 {
 		took, err := p.ask(size)
@@ -92,7 +91,7 @@ func (p probe) trains() error {
 			return err
 		}
 		sent += size
-		if took >= trainTime || time.Since(start) >= probeTime/time.Duration(each) || sent+4*size > probeBytes/each {
+		if took >= max(trainTime, 4*time.Duration(p.trips[p.rank])*time.Microsecond) || time.Since(start) >= probeTime/time.Duration(p.share) || sent+4*size > probeBytes/p.share {
 			break
 		}
 	}
@@ -110,7 +109,7 @@ func (p probe) relayed() bool {
 func (p probe) answer() error {
 	in, back := p.out.pipes[p.rank], p.back.pipes[p.rank]
 	next, asked := firstTrain, 0
-	room := make([]byte, min(firstTrain, longestTrain))
+	room := make([]byte, firstTrain)
 	for {
 		var b [probeFrame]byte
 		if err := in.read(b[:]); err != nil {
@@ -120,21 +119,18 @@ func (p probe) answer() error {
 		if size == probeOver {
 			return nil
 		}
-		if asked++; size > 0 && (int64(size) != int64(next) || next > longestTrain || p.rates == nil) || asked > echoes+8 {
+		if asked++; size > 0 && (int64(size) != int64(next) || next > longestTrain || p.rates == nil) || asked > mostAsked {
 			return &PeerError{in.rank, in.id, ErrFrame, fmt.Sprintf("%v: a train of %d bytes out of its turn", p.h, size)}
 		}
 		var took time.Duration
 		if size > 0 {
 			next *= 4
-			if err := p.take(in, room, int(size)/4); err != nil {
-				return err
-			}
 			start := time.Now()
-			if err := p.take(in, room, int(size)/4*3); err != nil {
+			if err := p.take(in, room, int(size)); err != nil {
 				return err
 			}
 			took = time.Since(start)
-			p.rates[p.rank] = kibs(int(size)/4*3, took)
+			p.rates[p.rank] = kibs(int(size), took)
 		}
 		if err := back.write(binary.LittleEndian.AppendUint64(nil, uint64(took.Nanoseconds())), 0); err != nil {
 			return p.back.broken(back, p.h, err)

@@ -20,6 +20,7 @@ type survey struct {
 	train     []byte
 	trips     []uint32 // this rank's rows
 	rates     []uint32 // nil: not being measured
+	share     int      // of what trains may take, a round has one in so many
 }
 
 // survey lays out the ranks. known is what is known of them already, the same on all ranks or it does not count; nil has
@@ -155,7 +156,7 @@ func (s *survey) gather(mine []byte) ([][]byte, error) {
 }
 
 // measure asks and answers all others, and gathers what each has found. Where a line is long, it also finds out what gets
-// through each: step by step, so that every rank sends to one other at a time and hears another.
+// through the lines, round by round.
 func (s *survey) measure() (*matrix, error) {
 	n, me := s.g.Size(), s.g.Rank()
 	m := newMatrix(s.g.view)
@@ -177,8 +178,22 @@ func (s *survey) measure() (*matrix, error) {
 		return m, nil
 	}
 	s.rates = make([]uint32, n)
-	for d := 1; d < n; d++ {
-		if err := s.g.together(probe{s, mod(me+d, n)}.trains, probe{s, mod(me-d, n)}.answer); err != nil {
+	rounds := schedule(m.places(s.g.opts.near))
+	s.share = len(rounds)
+	for _, lines := range rounds {
+		if _, err := s.gather(nil); err != nil {
+			return nil, err
+		}
+		var parts []func() error
+		for from, to := range lines {
+			if from == me {
+				parts = append(parts, probe{s, to}.trains)
+			}
+			if to == me {
+				parts = append(parts, probe{s, from}.answer)
+			}
+		}
+		if err := s.g.together(parts...); err != nil {
 			return nil, err
 		}
 	}

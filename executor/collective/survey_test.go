@@ -239,7 +239,7 @@ func TestForgedSurvey(t *testing.T) {
 		says          string
 	}{
 		"another operation":       {asks: frame(header{seq: 9}), kind: ErrMismatch, says: "operation 9: survey"},
-		"a train before its time": {asks: slices.Concat(known, []byte{0, 64, 0, 0}), kind: ErrFrame, says: "out of its turn"},
+		"a train before its time": {asks: slices.Concat(known, []byte{0, 0, 1, 0}), kind: ErrFrame, says: "out of its turn"},
 		"echoes without end":      {asks: slices.Concat(known, make([]byte, 1000)), kind: ErrFrame, says: "out of its turn"},
 		"an answer out of bounds": {asks: slices.Concat(known, over), answers: []byte(strings.Repeat("\xff", 8)), kind: ErrFrame, says: "0 bytes took it"},
 		"a round trip of nothing": {asks: slices.Concat(known, over, row(0, 0, 5)), answers: answers, kind: ErrFrame, says: "in the row of rank 1"},

@@ -177,6 +177,33 @@ func TestMatrixOfSome(t *testing.T) {
 	}
 }
 
+// TestSchedule tries every line within a place, and between places those of two ranks each; never two at once between two
+// places in one direction, nor two from or to a rank.
+func TestSchedule(t *testing.T) {
+	for _, of := range [][]int{{0, 0, 0}, {0, 1, 2, 3}, {0, 1, 0, 1}, {0, 0, 0, 1, 1, 2, 0}} {
+		m := lines(rand.New(rand.NewPCG(9, 9)), of)
+		places := m.places(farTime)
+		tried := map[[2]int]bool{}
+		for _, r := range schedule(places) {
+			heard, far := map[int]bool{}, map[[2]int]bool{}
+			for from, to := range r {
+				line, between := [2]int{from, to}, [2]int{of[from], of[to]}
+				if from == to || tried[line] || heard[to] || far[between] {
+					t.Errorf("%v: the line %v in %v", places, line, r)
+				}
+				tried[line], heard[to], far[between] = true, true, of[from] != of[to]
+			}
+		}
+		for a, from := range of {
+			for b, to := range of {
+				if a != b && !tried[[2]int{a, b}] && (from == to || slices.Index(places[from], a) < doors && slices.Index(places[to], b) < doors) {
+					t.Errorf("%v: nobody tries the line from %d to %d", places, a, b)
+				}
+			}
+		}
+	}
+}
+
 func FuzzRow(f *testing.F) {
 	f.Add(encodeRow([]uint32{5, 0, 7}), uint8(3), uint8(1))
 	f.Fuzz(func(t *testing.T, b []byte, n, self uint8) {
