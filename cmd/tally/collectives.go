@@ -61,6 +61,7 @@ type session struct {
 type membership interface {
 	Traffic() map[peer.ID]collective.Traffic
 	Paths() []string
+	Layout() string
 	Close(ctx context.Context) error
 }
 
@@ -141,7 +142,11 @@ func (s *session) Traffic() map[peer.ID]provider.Traffic {
 // Note implements provider.Session.
 func (s *session) Note() string {
 	if ranks := s.ranks.Load(); ranks != nil {
-		return strings.Join((*ranks).Paths(), "; ")
+		notes := (*ranks).Paths()
+		if how := (*ranks).Layout(); how != "" {
+			notes = append(notes, how)
+		}
+		return strings.Join(notes, "; ")
 	}
 	return ""
 }

@@ -18,7 +18,8 @@ type plan struct {
 	teams [][]int
 	// rate is what the ring should get through, in bytes a second; 0: not known.
 	rate float64
-	// why is for people.
+	// far says that some lines are long, and why is for people.
+	far bool
 	why string
 }
 
@@ -68,9 +69,13 @@ func (p *plan) explain(m *matrix, near time.Duration) *plan {
 		p.why = nearText
 		return p
 	}
-	p.rate = m.slowest(p.ring)
+	p.far, p.rate = true, m.slowest(p.ring)
 	ms := func(us int64) time.Duration { return (time.Duration(us) * time.Microsecond).Round(time.Millisecond) }
-	p.why = fmt.Sprintf("4 MiB over each of its lines in turn take %v", ms(length(p.ring, m.cost)))
+	takes := "4 MiB over each of its lines in turn take"
+	if m.rate == nil {
+		takes = "once round takes"
+	}
+	p.why = fmt.Sprintf("%s %v", takes, ms(length(p.ring, m.cost)))
 	if inOrder {
 		p.why = "no other order is clearly better: " + p.why
 	} else {
@@ -266,4 +271,20 @@ func (p *plan) digest(m *matrix) uint64 {
 	b := binary.LittleEndian.AppendUint64(p.encode(), m.digest())
 	sum := sha256.Sum256(b)
 	return binary.LittleEndian.Uint64(sum[:])
+}
+
+// Layout says in what order operations go round, and why, where lines between ranks are long and this is rank 0.
+func (g *Group) Layout() string {
+	if p := g.plan.Load(); p.far && g.Rank() == 0 {
+		return fmt.Sprintf("ranks are laid out as %v: %s", p, p.why)
+	}
+	return ""
+}
+
+// Layout is of the group as it is: see [Group.Layout].
+func (c *Circle) Layout() string {
+	if g := c.current(); g != nil {
+		return g.Layout()
+	}
+	return ""
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	ma "github.com/multiformats/go-multiaddr"
 )
 
 // A prober sends trains on one lane, and the answerer at the other end says on another lane how long each took to come.
@@ -100,9 +98,7 @@ func (p probe) trains() error {
 
 // relayed says whether what travels between the two goes through a third one, which has better to do than carry trains.
 func (p probe) relayed() bool {
-	conn := p.g.links[p.rank].ctl.Conn()
-	_, err := conn.RemoteMultiaddr().ValueForProtocol(ma.P_CIRCUIT)
-	return err == nil || conn.Stat().Limited
+	return pathOf(p.g.links[p.rank].ctl.Conn()).relay != ""
 }
 
 // answer serves the other end's probes until it has no more of them.

@@ -173,6 +173,9 @@ func TestSurvey(t *testing.T) {
 		if g.lines.digest() != first.lines.digest() || g.plan.Load().String() != first.plan.Load().String() || g.lines.rate == nil {
 			t.Errorf("rank %d has %v of %v, rank 0 %v of %v", r, g.plan.Load(), g.lines, first.plan.Load(), first.lines)
 		}
+		if says := g.Layout(); strings.HasPrefix(says, "ranks are laid out as ") != (r == 0) {
+			t.Errorf("rank %d says %q", r, says)
+		}
 		for _, traffic := range g.Traffic() {
 			if traffic.Sent > 1000 {
 				t.Errorf("rank %d counts its trains as payload: %v", r, traffic)
@@ -213,7 +216,7 @@ func TestSurveyNear(t *testing.T) {
 	for want, o := range map[string]Options{nearText: {near: time.Minute}, "it was asked for": {near: time.Nanosecond, RankOrder: true}} {
 		w := newWorld(t, 3, o)
 		for r, g := range w.groups {
-			if p := g.plan.Load(); p.why != want || !slices.Equal(p.ring, []int{0, 1, 2}) {
+			if p := g.plan.Load(); p.why != want || g.Layout() != "" || !slices.Equal(p.ring, []int{0, 1, 2}) {
 				t.Errorf("rank %d: %v: %s", r, p, p.why)
 			}
 		}
