@@ -21,6 +21,7 @@ func TestNamesThatDiffer(t *testing.T) {
 		"reduction": {func(o *Operation) { o.Reduce = Max }, "(max)"},
 		"operation": {func(o *Operation) { o.Kind, o.Src = Broadcast, nil }, "broadcast"},
 		"wire":      {func(o *Operation) { o.Wire = AsBF16 }, "as bf16"},
+		"share":     {func(o *Operation) { o.Wire, o.Share = AsTopK, onePercent }, "655 of 65536"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t, 4, Options{})
