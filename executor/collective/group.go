@@ -30,6 +30,7 @@ type Group struct {
 	links    []*link // by rank; nil at our own
 	lanes    [lanes]*lane
 	names    names
+	buffers  buffers
 	told     *told // by the other ranks, if this is a circle's group
 	plan     atomic.Pointer[plan]
 	strain   strain

@@ -28,17 +28,26 @@ type lane struct {
 	current atomic.Pointer[header]
 	scratch []byte // one segment, of the receiver
 	small   []byte // direct exchange: a slot per rank, and one to send from
-	work    []byte // what is rounded, or part of it
+	work    []byte // what is rounded, or part of it; nil between operations
 	packed  []byte // one segment as int8, of the sender
 	counts  *kernel.Counts
 }
 
-// buffer is the lane's own memory, kept for the next operation.
+// buffer is of the group's memory, until the operation ends.
 func (l *lane) buffer(n int) []byte {
 	if cap(l.work) < n {
-		l.work = make([]byte, n)
+		l.rest()
+		l.work = l.g.buffers.take(n)
 	}
 	return l.work[:n]
+}
+
+// rest gives it back.
+func (l *lane) rest() {
+	if l.work != nil {
+		l.g.buffers.give(l.work)
+		l.work = nil
+	}
 }
 
 // A pipe is a lane's stream to one rank.
@@ -167,6 +176,7 @@ func (l *lane) run(ctx context.Context, t turn, h header, body func(header) erro
 	if slices.Contains(l.g.lanes[:orderedLanes], l) {
 		l.g.entered.Store(max(l.g.entered.Load(), h.seq))
 	}
+	defer l.rest()
 	if err := body(h); err != nil {
 		l.g.fail(err)
 		return l.g.Err()
