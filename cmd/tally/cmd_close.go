@@ -75,8 +75,12 @@ func (b *buyer) proposeClosing(ctx context.Context, s closing) error {
 	if s.award > all {
 		return usage(fmt.Errorf("%s NTX for the provider, the lot holds %s", market.FormatNTX(s.award), market.FormatNTX(all)))
 	}
-	b.app.note("%s: price %s NTX, bond %s NTX. The provider would get %s NTX of both, and you %s NTX.", shardsOf(o.Lots[i].Shards),
-		market.FormatNTX(held.PriceUNTX), market.FormatNTX(held.BondUNTX), market.FormatNTX(s.award), market.FormatNTX(all-s.award))
+	holds := fmt.Sprintf("price %s NTX, bond %s NTX", market.FormatNTX(held.PriceUNTX), market.FormatNTX(held.BondUNTX))
+	if held.StakeUNTX > 0 {
+		holds += fmt.Sprintf(", dispute bond %s NTX", market.FormatNTX(held.StakeUNTX))
+	}
+	b.app.note("%s: %s. The provider would get %s NTX, and you %s NTX.", shardsOf(o.Lots[i].Shards), holds,
+		market.FormatNTX(s.award), market.FormatNTX(all-s.award))
 	if !s.yes {
 		if ok, err := b.app.agrees("Propose that?"); err != nil || !ok {
 			return fail(exitWallet, errors.Join(errKept, err), "nothing was signed; -y skips the question")

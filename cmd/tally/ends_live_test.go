@@ -88,7 +88,7 @@ func (c *court) closes(t *testing.T) {
 	home, provider := c.Requester.Home, c.Providers[0].Home
 	c.run(t, home, "", nil, "close", id, "0", "5", "--out", file, "-y").wants(t, exitUsage, "the lot holds 0.0072")
 	c.run(t, home, "", nil, "close", id, "7", "0", "--out", file, "-y").wants(t, exitNotFound, "no shard 7")
-	c.run(t, home, "n\n", nil, "close", id, "0", "0.004", "--out", file).wants(t, exitWallet, "0.004 NTX of both, and you 0.0032 NTX")
+	c.run(t, home, "n\n", nil, "close", id, "0", "0.004", "--out", file).wants(t, exitWallet, "would get 0.004 NTX, and you 0.0032 NTX")
 	c.run(t, home, "", nil, "close", id, "0", "0.004", "--out", file, "-y").wants(t, 0)
 	c.run(t, provider, "n\n", nil, "provider", "close", file).wants(t, exitWallet, "You get 0.004 NTX", "nothing was signed")
 	c.run(t, c.Providers[1].Home, "", nil, "provider", "close", file, "-y").wants(t, exitNotFound, "no lot of this provider's")
