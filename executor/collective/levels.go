@@ -2,6 +2,7 @@ package collective
 
 import (
 	"slices"
+	"time"
 
 	"github.com/tallycompute/tally/executor/collective/kernel"
 )
@@ -98,6 +99,10 @@ func (v level) round() error {
 			if err := v.wait(v.folded); err != nil {
 				return err
 			}
+		}
+		if i == 0 { // all blocks are looked at as one
+			end := v.g.strain.begin(time.Now)
+			defer end(0)
 		}
 		hops := v.allReduceHops(o, v.heads)
 		if o.Wire == AsBF16 {

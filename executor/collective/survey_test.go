@@ -405,3 +405,34 @@ func TestMeasuredAgain(t *testing.T) {
 		disperse(t, circles)
 	})
 }
+
+// TestStrainOfOperations has operations come round slower than was measured: some time later every rank feels it, in a ring
+// and, as a leader, in teams.
+func TestStrainOfOperations(t *testing.T) {
+	w := newWorld(t, 4, Options{RankOrder: true})
+	for _, p := range []*plan{{ring: []int{0, 2, 1, 3}, rate: 1e9}, {ring: []int{0, 1, 2, 3}, teams: [][]int{{0, 2}, {1, 3}}, rate: 1e9}} {
+		for r, g := range w.groups {
+			w.services[r].Pace(16 << 20)
+			g.lay(p, nil)
+		}
+		w.all(func(r int) error {
+			for k := range strainPatience {
+				if w.groups[r].strain.felt() {
+					return fmt.Errorf("felt after %d operations", k)
+				}
+				b := make([]float32, 1_500_000)
+				if err := w.groups[r].Do(t.Context(), sum(b, b, Sum)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		for r, g := range w.groups {
+			if g.strain.felt() != (p.teams == nil || r < 2) {
+				t.Errorf("%v: rank %d feels it: %v", p, r, g.strain.felt())
+			}
+			g.strain = strain{}
+		}
+	}
+	w.close()
+}
