@@ -75,11 +75,14 @@ func TestProgress(t *testing.T) {
 	for i := range 50 {
 		w.event(requester.Event{Seconds: float64(i), Shard: &shard, ShardPhase: market.PhaseRunning, Metrics: []string{`{"step":7,"loss":0.5}`}})
 	}
+	for range 2 { // what comes to be known while it runs is told once too
+		w.event(requester.Event{Seconds: 49, Shard: &shard, ShardPhase: market.PhaseRunning, Message: "rank 0 is reached over QUIC"})
+	}
 	w.event(requester.Event{Seconds: 51, Shard: &shard, ShardPhase: market.PhaseFailed, Message: "line\nbreak"})
 	w.event(requester.Event{Seconds: 52, Entered: true, Phase: requester.Gathered})
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) != 7 || strings.Count(out.String(), "running") != 1 || strings.Count(out.String(), "1: step 7 loss 0.5") != 4 ||
-		!strings.HasSuffix(lines[5], "failed  line break") || !strings.HasSuffix(lines[6], "gathered") {
+	if len(lines) != 8 || strings.Count(out.String(), "running") != 2 || strings.Count(out.String(), "running  rank 0 is reached over QUIC") != 1 || strings.Count(out.String(), "1: step 7 loss 0.5") != 4 ||
+		!strings.HasSuffix(lines[6], "failed  line break") || !strings.HasSuffix(lines[7], "gathered") {
 		t.Errorf("%d lines:\n%s", len(lines), out.String())
 	}
 	out.Reset()

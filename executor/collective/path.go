@@ -21,6 +21,7 @@ type path struct {
 	limited bool          // the relay has limits, which are:
 	data    uint64        // bytes each way; 0: any
 	within  time.Duration // 0: for ever
+	age     time.Duration // of the connection, which counts
 }
 
 func pathOf(c network.Conn) path {
@@ -32,6 +33,7 @@ func pathOf(c network.Conn) path {
 		p.relay, p.limited = circuit, s.Limited
 		p.data, _ = s.Extra[client.StatLimitData].(uint64)
 		p.within, _ = s.Extra[client.StatLimitDuration].(time.Duration)
+		p.age = time.Since(s.Opened)
 	}
 	return p
 }
@@ -50,7 +52,7 @@ func relayOf(a ma.Multiaddr) (peer.ID, error) {
 
 // carries says whether all that a job passes between two ranks gets through.
 func (p path) carries(o Options) bool {
-	return !p.limited || (p.data == 0 || o.Bytes > 0 && o.Bytes <= p.data) && (p.within == 0 || o.Time > 0 && o.Time <= p.within)
+	return !p.limited || (p.data == 0 || o.Bytes > 0 && o.Bytes <= p.data) && (p.within == 0 || o.Time > 0 && o.Time <= p.within-p.age)
 }
 
 // needs says what a job passes between two ranks.
@@ -80,7 +82,7 @@ func (p path) String() string {
 		bytes = fmt.Sprintf("%d bytes each way", p.data)
 	}
 	if p.within > 0 {
-		within = fmt.Sprintf("for %v", p.within)
+		within = fmt.Sprintf("for %v since %v ago", p.within, p.age.Round(time.Second))
 	}
 	return fmt.Sprintf("through relay %s, which passes %s %s", p.relay, bytes, within)
 }

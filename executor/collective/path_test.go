@@ -135,7 +135,7 @@ func TestRelayThatDoesNotFit(t *testing.T) {
 					t.Fatalf("rank %d: %v", r, err)
 				}
 				for _, say := range []string{
-					w.hosts[0].ID().String(), w.hosts[1].ID().String(), "rank 0", "rank 1", between.String(), "8388608 bytes each way for 1h0m0s", o.needs(),
+					w.hosts[0].ID().String(), w.hosts[1].ID().String(), "rank 0", "rank 1", between.String(), "8388608 bytes each way for 1h0m0s since ", o.needs(),
 				} {
 					if !strings.Contains(err.Error(), say) {
 						t.Errorf("rank %d says %q, without %q", r, err, say)
@@ -196,4 +196,28 @@ func TestDirectOnceThereIsAWay(t *testing.T) {
 		}
 	}
 	w.works(t)
+}
+
+func TestWhatARelayCarries(t *testing.T) {
+	hour := path{limited: true, data: 1000, within: time.Hour, age: time.Minute}
+	for _, c := range []struct {
+		path  path
+		job   Options
+		wants bool
+	}{
+		{path{}, Options{}, true},
+		{path{limited: true}, Options{}, true}, // of zero of each
+		{hour, Options{}, false},
+		{hour, Options{Bytes: 1000}, false},
+		{hour, Options{Time: time.Minute}, false},
+		{hour, Options{Bytes: 1000, Time: 59 * time.Minute}, true},
+		{hour, Options{Bytes: 1001, Time: time.Minute}, false},
+		{hour, Options{Bytes: 1, Time: 59*time.Minute + 1}, false},
+		{path{limited: true, within: time.Hour}, Options{Time: time.Minute}, true},
+		{path{limited: true, data: 1000}, Options{Bytes: 1000}, true},
+	} {
+		if got := c.path.carries(c.job); got != c.wants {
+			t.Errorf("%v carries a job that passes %s: %v", c.path, c.job.needs(), got)
+		}
+	}
 }
