@@ -412,7 +412,7 @@ func TestStrainOfOperations(t *testing.T) {
 	w := newWorld(t, 4, Options{RankOrder: true})
 	for _, p := range []*plan{{ring: []int{0, 2, 1, 3}, rate: 1e9}, {ring: []int{0, 1, 2, 3}, teams: [][]int{{0, 2}, {1, 3}}, rate: 1e9}} {
 		for r, g := range w.groups {
-			w.services[r].Pace(16 << 20)
+			w.services[r].Pace(32 << 20)
 			g.lay(p, nil)
 		}
 		w.all(func(r int) error {
