@@ -67,7 +67,7 @@
 // each rank rounds what it sends directly to the rank that folds a part, and that one rounds the sum: 1024 values share
 // a float32 scale, which precedes them. Of the largest values each rank's travel round the ring as in an allgather: u32 index
 // and float32 each, by index, and every rank adds them in rank order. Every byte of a result is computed by one rank and copied by the others, or its
-// NaNs are settled: results are bit-identical everywhere, and the same from run to run of one view.
+// NaNs are settled: results are bit-identical everywhere, and the same from run to run of one view and layout.
 //
 // Three ranks and more begin with a survey, whose phases are headers with sequences from 1, and 4 bytes a rank or, in the
 // first, 8. (1) The digest of what this rank knows of the lines between them, or 0: if all say the same, 2 and 3 are left

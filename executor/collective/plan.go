@@ -227,7 +227,7 @@ func (p *plan) encode() []byte {
 
 // decodePlan reads a plan for n ranks: both its halves are permutations of them.
 func decodePlan(b []byte, n int) (*plan, error) {
-	if len(b) != 4*n {
+	if n < 1 || len(b) != 4*n {
 		return nil, fmt.Errorf("%w: a plan of %d bytes for %d ranks", ErrFrame, len(b), n)
 	}
 	p := &plan{}
