@@ -69,20 +69,20 @@
 // and float32 each, by index, and every rank adds them in rank order. Every byte of a result is computed by one rank and copied by the others, or its
 // NaNs are settled: results are bit-identical everywhere, and the same from run to run of one view and layout.
 //
-// Three ranks and more begin with a survey, whose phases are headers with sequences from 1, and 4 bytes a rank or, in the
-// first, 8. (1) The digest of what this rank knows of the lines between them, or 0: if all say the same, 2 and 3 are left
-// out. Each asks each other on lane 0, and is answered on lane 1: a u32 and so many bytes, none for an echo, all ones when
-// that was all; the answer is a u64 of the nanoseconds in which they came. (2) The rank's round
-// trips in microseconds, u32 each. If one is 4 ms or more, and there are at most 64 ranks, they then ask with trains: of
-// 64 KiB, and four times as many each time, up to 4 MiB. Places are ranks with less than 4 ms between them, directly or by
+// Three ranks and more begin with a survey, whose phases are headers with sequences from 1, and 4 bytes a rank or, in
+// the first, 8. (1) The digest of what this rank knows of the lines between them, or 0: if all say the same, 2 and 3
+// are left out. Each asks each other on lane 0, and is answered on lane 1: a u32 and so many bytes, none for an echo,
+// all ones when that was all; the answer is a u64 of the nanoseconds in which they came. (2) The rank's round trips in
+// microseconds, u32 each. If one is 4 ms or more, and it takes no more than 24 phases, they then ask with trains: of 64
+// KiB, and four times as many each time, up to 4 MiB. Places are ranks with less than 4 ms between them, directly or by
 // others. First, at step d, each rank asks the one d further on in its place; then at step d, for each of the first two
-// ranks of a place and each of those of the place d further on, the former asks the latter: each a phase of nothing, and
-// what is asked. (3) KiB a second that
-// came from each rank, or 0. (4) From rank 0, the plan: the ranks in the order of the ring, u16 each, rank 0 first; then
-// again by teams, with the highest bit set where one begins, or zeros. (5) Nothing. The digests from the first phase after 2 on are the first 8
-// bytes of sha256 over what was gathered before, so that ranks that were told different things find out. What goes round
-// goes in the plan's order. In teams, an allreduce as it is or as bf16 is folded in up to 4 blocks up each team's chain,
-// round the ring of those that begin one, and comes down.
+// ranks of a place and each of those of the place d further on, the former asks the latter. Each begins with a phase of
+// nothing. (3) KiB a second that came from each rank, or 0. (4) From rank 0, the plan: the ranks in the order of the
+// ring, u16 each, rank 0 first; then again by teams, with the highest bit set where one begins, or zeros. (5) Nothing.
+// The digests from the first phase after 2 on are the first 8 bytes of sha256 over what was gathered before, so that
+// ranks that were told different things find out. What goes round goes in the plan's order. In teams, an allreduce as
+// it is or as bf16 is folded in up to 4 blocks up each team's chain, round the ring of those that begin one, and comes
+// down.
 //
 // Control stream: 16-byte frames, an abort, ready or go followed by its text:
 //

@@ -11,15 +11,13 @@ import (
 
 const (
 	echoes = 3 // that a round trip is measured by
-	// A train is this long at first, and the next one four times that, until one takes trainTime, and four round trips, or is the longest.
+	// A train is this long at first, and the next one four times that, until one takes trainTime, and four round trips, or
+	// is the longest.
 	firstTrain, longestTrain = 64 << 10, 4 << 20
 	trainTime                = 60 * time.Millisecond
 	// probeTime and probeBytes are what a rank spends on longer trains, in all rounds together.
 	probeTime  = 4 * time.Second
 	probeBytes = 32 << 20
-	// mostProbed is the largest group of which rates are measured.
-	mostProbed = 64
-
 	// mostAsked is more than an honest rank asks at a time.
 	mostAsked = 8
 

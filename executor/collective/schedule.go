@@ -2,8 +2,13 @@ package collective
 
 import "time"
 
-// doors are how many ranks of a place are tried on lines to other places: most often they share one.
-const doors = 2
+const (
+	// doors are how many ranks of a place are tried on lines to other places: most often they share one, and a ring comes in
+	// by one rank and leaves by another.
+	doors = 2
+	// mostRounds are those in which lines are tried at most. Where it would take more, only round trips count.
+	mostRounds = 24
+)
 
 // A round are lines that are tried at the same time, from rank to rank. Each rank is at most once at either end of one.
 type round map[int]int

@@ -174,11 +174,11 @@ func (s *survey) measure() (*matrix, error) {
 	if m.rtt, err = s.rows(s.trips, 1, maxRTT); err != nil {
 		return nil, err
 	}
-	if m.near(s.g.opts.near) || n > mostProbed {
+	rounds := schedule(m.places(s.g.opts.near))
+	if m.near(s.g.opts.near) || len(rounds) > mostRounds {
 		return m, nil
 	}
 	s.rates = make([]uint32, n)
-	rounds := schedule(m.places(s.g.opts.near))
 	s.share = len(rounds)
 	for _, lines := range rounds {
 		if _, err := s.gather(nil); err != nil {

@@ -131,6 +131,12 @@ func TestPlan(t *testing.T) {
 	if len(p.teams) != 2 || !slices.Contains(p.teams[0], 2-p.teams[0][0]) || !strings.HasPrefix(p.String(), "(") {
 		t.Errorf("two places in teams: %v: %s", p, p.why)
 	}
+	// Where only round trips are known, they count.
+	far := *m
+	far.rate = nil
+	if p := choose(&far, nil, farTime, true); crossings(p.ring) != 2 || p.teams != nil || !strings.Contains(p.why, "once round takes") {
+		t.Errorf("two places by round trips: %v: %s", p, p.why)
+	}
 	// A ring stays that is not clearly worse.
 	even := lines(rng, []int{0, 1, 2, 3, 4})
 	for i := range even.rate {
