@@ -73,12 +73,12 @@ func dueProvider(l Lot, f Facts, p Policy, now chain.Time) (Kind, chain.Time) {
 		return at(KindClaim, l.ClaimAt, now)
 	case l.Status != Open:
 		return "", 0
+	case f.Voucher != nil && (f.Result == nil || now >= t.CommitBy): // also too late, as long as nobody has refunded
+		return at(KindRedeem, last, now)
 	case now >= t.CommitBy:
 		return at(KindRefund, t.CommitBy+chain.Time(p.Grace), now)
 	case f.Result != nil:
 		return at(KindCommit, min(f.ResultAt+chain.Time(p.Patience), last), now)
-	case f.Voucher != nil:
-		return at(KindRedeem, last, now)
 	case !f.InputsReady && now < t.DeclineBy:
 		return at(KindDecline, t.DeclineBy-chain.Time(p.DeclineLead), now)
 	}
