@@ -128,20 +128,20 @@ func TestFeedbackConverges(t *testing.T) {
 	}
 	whole := distance(AsItIs, false) // does not come to the end either, in so many steps
 	for _, wire := range []Wire{AsBF16, AsInt8, AsTopK} {
-		with, without := distance(wire, true), distance(wire, false)
-		t.Logf("%v: %.4f of the way is left with what was lost, %.4f without; %.4f as it is", wire, with, without, whole)
+		with := distance(wire, true)
+		t.Logf("%v: %.4f of the way is left with what was lost, %.4f as it is", wire, with, whole)
 		if with > 0.2 {
 			t.Errorf("%v does not converge with what was lost: %.4f of the way is left", wire, with)
 		}
-		if wire == AsTopK && without < 0.5 {
-			t.Errorf("%v converges without what was lost: %.4f of the way is left, so that this test shows nothing", wire, without)
-		}
+	}
+	if without := distance(AsTopK, false); without < 0.5 {
+		t.Errorf("%v converges without what was lost: %.4f of the way is left, so that this test shows nothing", AsTopK, without)
 	}
 }
 
 // TestBF16ResidualsHoldWhatIsLost sums the same values many times: what bfloat16 rounds away each time comes in the end.
 func TestBF16ResidualsHoldWhatIsLost(t *testing.T) {
-	const n, size, times = 3, 5000, 200
+	const n, size, times = 3, 5000, 100
 	w := newWorld(t, n, Options{})
 	for _, red := range []Reduce{Sum, Mean} {
 		totals := make([][]float64, n)
@@ -176,7 +176,7 @@ func TestBF16ResidualsHoldWhatIsLost(t *testing.T) {
 				if !math.IsInf(v, 1) {
 					t.Errorf("an infinity became %v", v)
 				}
-			} else if math.Abs(v-want) > 3e-4 {
+			} else if math.Abs(v-want) > 6e-4 {
 				t.Fatalf("%v: the mean of value %d over time is %v, want %v", red, i, v, want)
 			}
 		}
