@@ -69,10 +69,10 @@ func (d *demo) receipt(j *ranJob, p *Participant, s *ShardSummary) error {
 			r.SignedBy, r.Result, r.Signed = "provider", &result, rec.Result
 		}
 	}
+	if s.Outcome == "refunded" && r.SignedBy != "both" {
+		return nil // nothing was delivered; it may have been signed just before the kill
+	}
 	if r.Result == nil {
-		if s.Outcome == "refunded" {
-			return nil // nothing was delivered, nothing was signed
-		}
 		return fmt.Errorf("%w: %s has signed no result", ErrDemo, p.Name)
 	}
 	if r.Result.Provider != p.Peer || r.Result.Job.String() != j.id || len(r.Result.Shards) != 1 {
