@@ -155,8 +155,10 @@ func TestMakeTargetsExist(t *testing.T) {
 
 // The labels of the contracts' checks are those in their source, with the sentences that the program prints.
 func TestContractLabels(t *testing.T) {
-	const page = "docs/reference/checks.md"
+	const page, slicesPage = "docs/reference/checks.md", "docs/reference/slices.md"
 	text := read(t, page)
+	checks := read(t, slicesPage)
+	text += checks[strings.Index(checks, "## Checks"):]
 	labels := find(t, `trace @"([a-z_.]+)"`, suffixed(t, ".ak")...)
 	var says []string
 	for _, code := range rows(text) {

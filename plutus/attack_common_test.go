@@ -52,11 +52,8 @@ func everywhere(kind string) []attack {
 		{"a stake is spent too", staked, func(w *world, d *chain.Draft) {
 			w.spendStake(d, w.stake(0xee, 0, 100_000_000, 0), stakeSlash)
 		}},
-		{"another policy mints too", "tx.mint", func(w *world, d *chain.Draft) {
-			s := w.after()
-			d.Mint = append(d.Mint, chain.Mint{Policy: chain.HashScript(s), Assets: map[string]int64{"x": 1}, Redeemer: raw(data.NewConstr(0))})
-			d.Scripts = append(d.Scripts, s)
-		}},
+		{"another policy mints too", "tx.mint", func(w *world, d *chain.Draft) { w.mintsToo(d, w.after()) }},
+		{"two other policies mint too", "tx.mint", func(w *world, d *chain.Draft) { w.mintsToo(d, w.afters(2)...) }},
 		{"a range longer than allowed", "tx.range", func(w *world, d *chain.Draft) {
 			d.Until = d.From + w.longest() + 1
 		}},
@@ -82,6 +79,11 @@ func everywhere(kind string) []attack {
 		}},
 		{"the redeemer is of no transition", "redeemer", func(_ *world, d *chain.Draft) {
 			d.Mint[0].Redeemer = raw(data.NewConstr(17))
+		}},
+		{"lots born of no slice", "tx.born", act(Action{Kind: KindBorn})},
+		{"lots born beside another policy than that of slices", "tx.mint", func(w *world, d *chain.Draft) {
+			act(Action{Kind: KindBorn})(w, d)
+			w.mintsToo(d, w.after())
 		}},
 		{"the redeemer is a number", "redeemer", func(_ *world, d *chain.Draft) {
 			d.Mint[0].Redeemer = raw(integer(7))

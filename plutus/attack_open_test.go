@@ -120,6 +120,10 @@ func (w *world) rename(d *chain.Draft, id chain.AssetID) {
 
 // reterm opens with other packed terms, the tokens and all.
 func (w *world) reterm(d *chain.Draft, packed []byte) {
+	if d.Mint[0].Policy == w.Slices.Policy {
+		w.retermSlices(d, packed)
+		return
+	}
 	d.Mint[0].Redeemer = raw(data.NewConstr(0, data.NewByteString(packed)))
 	w.rename(d, w.Token(jobID(packed), Open))
 }

@@ -30,9 +30,15 @@ func everything() map[string]attacks {
 		"claim": claimAttacks(), "refund": refundAttacks(), "decline": declineAttacks(),
 		"contested": contestedAttacks(), "close": closeAttacks(), "redeem": redeemAttacks(), "dispute": disputeAttacks(),
 		"verdict": verdictAttacks(), "verdict, of stakes": takingAttacks(), "concede": concedeAttacks(), "lapse": lapseAttacks(),
+		"start": startAttacks(), "start, terms": startTermsAttacks(), "start, contested": startContestedAttacks(),
+		"settle": settleAttacks(), "leave": leaveAttacks(), "leave, last": leaveLastAttacks(), "finish": finishAttacks(), "dissolve": dissolveAttacks(),
 	}
 	for name, as := range all {
-		as.list = append(as.list, everywhere(name)...)
+		if ofSlices(name) {
+			as.list = append(as.list, everywhereOfSlices(name)...)
+		} else {
+			as.list = append(as.list, everywhere(name)...)
+		}
 		all[name] = as
 	}
 	all["unbond"], all["withdraw"] = unbondAttacks(), withdrawAttacks()

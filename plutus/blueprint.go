@@ -18,6 +18,7 @@ var (
 // The validators' titles in a blueprint.
 const (
 	policyTitle = "lots.lots.mint"
+	slicesTitle = "slices.slices.mint"
 	stubTitle   = "stub.stub.else"
 	stakeTitle  = "stake.stake.spend"
 )
@@ -29,28 +30,24 @@ type blueprint struct {
 	} `json:"validators"`
 }
 
-// codes are the compiled validators without parameters, each in one CBOR byte string.
-type codes struct{ policy, stub, stake []byte }
-
-func readCodes(raw []byte) (c codes, err error) {
+// codes reads the compiled validators, without parameters, each in one CBOR byte string, by title.
+func codes(raw []byte) (map[string][]byte, error) {
 	var b blueprint
 	if err := json.Unmarshal(raw, &b); err != nil {
-		return c, fmt.Errorf("blueprint: %w", err)
+		return nil, fmt.Errorf("blueprint: %w", err)
 	}
-	want := map[string]*[]byte{policyTitle: &c.policy, stubTitle: &c.stub, stakeTitle: &c.stake}
+	found := map[string][]byte{}
 	for _, v := range b.Validators {
-		dst := want[v.Title]
-		if dst == nil {
-			continue
+		code, err := hex.DecodeString(v.Code)
+		if err != nil {
+			return nil, fmt.Errorf("blueprint, %s: %w", v.Title, err)
 		}
-		if *dst, err = hex.DecodeString(v.Code); err != nil {
-			return c, fmt.Errorf("blueprint, %s: %w", v.Title, err)
+		found[v.Title] = code
+	}
+	for _, title := range []string{policyTitle, slicesTitle, stubTitle, stakeTitle} {
+		if found[title] == nil {
+			return nil, fmt.Errorf("blueprint lacks %s: %w", title, ErrParams)
 		}
 	}
-	for title, code := range want {
-		if *code == nil {
-			return c, fmt.Errorf("blueprint lacks %s: %w", title, ErrParams)
-		}
-	}
-	return c, nil
+	return found, nil
 }

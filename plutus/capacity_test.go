@@ -11,7 +11,7 @@ import (
 // TestCapacity: how many lots fit one transaction of 16,384 bytes, by reference. Bytes always run out first.
 func TestCapacity(t *testing.T) {
 	w := newWorld(t, silentBlueprint)
-	refs := w.published(t)
+	refs := w.publish(t)
 	for i := range 200 {
 		w.addresses = append(w.addresses, chaintest.NewActor(fmt.Sprint("many", i)).Address)
 	}

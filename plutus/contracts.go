@@ -10,7 +10,8 @@ import (
 	"github.com/tallycompute/tally/chain"
 )
 
-// Contracts are the scripts of one network. Read only; safe for concurrent use.
+// Contracts are the scripts of one network: two policies, of the tokens of lots and of slices, the stub of each, which
+// guards what holds them, and the stakes' script. Read only; safe for concurrent use.
 type Contracts struct {
 	Network      chain.Network
 	Params       Params
@@ -22,8 +23,18 @@ type Contracts struct {
 	PolicyScript []byte           // Plutus V3, one CBOR byte-string layer
 	StubScript   []byte
 	StakeScript  []byte
+	Slices       Slices
 
 	traced map[chain.ScriptHash][]byte // the traced build of each script, by the hash of the deployed one
+}
+
+// Slices are the scripts of slices.
+type Slices struct {
+	Policy       chain.ScriptHash
+	Stub         chain.ScriptHash
+	Address      chain.Address
+	PolicyScript []byte
+	StubScript   []byte
 }
 
 // New applies the parameters. ErrParams: they could not work.
@@ -34,50 +45,69 @@ func build(n chain.Network, p Params, blueprint []byte) (*Contracts, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	code, err := readCodes(blueprint)
+	code, err := codes(blueprint)
 	if err != nil {
 		return nil, err
 	}
-	traced, err := readCodes(tracedBlueprint)
+	traced, err := codes(tracedBlueprint)
 	if err != nil {
 		return nil, err
 	}
-	prefix, suffix, err := around(code.stub)
+	prefix, suffix, err := around(code[stubTitle])
 	if err != nil {
 		return nil, err
 	}
 	c := &Contracts{Network: n, Params: p, traced: map[chain.ScriptHash][]byte{}}
-	add := func(code, traced []byte, args ...data.PlutusData) (script []byte, h chain.ScriptHash, err error) {
-		if script, err = apply(code, args...); err != nil {
+	add := func(title string, args ...data.PlutusData) (script []byte, h chain.ScriptHash, err error) {
+		if script, err = apply(code[title], args...); err != nil {
 			return nil, h, err
 		}
 		h = chain.HashScript(script)
-		c.traced[h], err = apply(traced, args...)
+		c.traced[h], err = apply(traced[title], args...)
 		return script, h, err
 	}
-	if c.StakeScript, c.Stake, err = add(code.stake, traced.stake, integer(p.UnbondMS)); err != nil {
+	if c.StakeScript, c.Stake, err = add(stakeTitle, integer(p.UnbondMS)); err != nil {
 		return nil, err
 	}
-	if c.PolicyScript, c.Policy, err = add(code.policy, traced.policy, p.data(n, prefix, suffix, c.Stake)...); err != nil {
+	s := &c.Slices
+	if s.PolicyScript, s.Policy, err = add(slicesTitle, p.slicesData(prefix, suffix)...); err != nil {
 		return nil, err
 	}
-	if c.StubScript, c.Stub, err = add(code.stub, traced.stub, data.NewByteString(c.Policy[:])); err != nil {
+	if c.PolicyScript, c.Policy, err = add(policyTitle, p.data(n, c.Stake, s.Policy, prefix, suffix)...); err != nil {
 		return nil, err
 	}
-	c.Address, c.StakeAddress = chain.ScriptAddress(n, c.Stub), chain.ScriptAddress(n, c.Stake)
+	if c.StubScript, c.Stub, err = add(stubTitle, data.NewByteString(c.Policy[:])); err != nil {
+		return nil, err
+	}
+	if s.StubScript, s.Stub, err = add(stubTitle, data.NewByteString(s.Policy[:])); err != nil {
+		return nil, err
+	}
+	c.Address, s.Address = chain.ScriptAddress(n, c.Stub), chain.ScriptAddress(n, s.Stub)
+	c.StakeAddress = chain.ScriptAddress(n, c.Stake)
 	return c, nil
 }
 
-// data lists the policy's parameters in the order of validators/lots.ak.
-func (p Params) data(n chain.Network, stubPrefix, stubSuffix []byte, stake chain.ScriptHash) []data.PlutusData {
+// data lists the parameters of the lots' policy in the order of validators/lots.ak.
+func (p Params) data(n chain.Network, stake, slices chain.ScriptHash, stubPrefix, stubSuffix []byte) []data.PlutusData {
+	return append(p.common(stubPrefix, stubSuffix),
+		data.NewByteString(magic(n)),
+		data.NewConstr(0, data.NewByteString(stake[:]), data.NewByteString(p.Sink[:])),
+		data.NewByteString(slices[:]))
+}
+
+// slicesData lists those of the slices' policy in the order of validators/slices.ak.
+func (p Params) slicesData(stubPrefix, stubSuffix []byte) []data.PlutusData {
+	return append(p.common(stubPrefix, stubSuffix), integer(p.MarginMS))
+}
+
+// common are the first parameters of both policies.
+func (p Params) common(stubPrefix, stubSuffix []byte) []data.PlutusData {
 	return []data.PlutusData{
 		data.NewConstr(0, data.NewByteString(p.NTX.Policy[:]), data.NewByteString([]byte(p.NTX.Name))),
 		data.NewConstr(0, integer(p.MaxRangeMS), integer(p.MinReviewMS), integer(p.MaxReviewMS),
 			integer(p.MinHorizonMS), integer(p.MaxHorizonMS), integer(p.MinVerdictMS), integer(p.MaxVerdictMS),
 			integer(uint64(p.MinLotLovelace))),
 		data.NewConstr(0, data.NewByteString(stubPrefix), data.NewByteString(stubSuffix)),
-		data.NewByteString(magic(n)),
-		data.NewConstr(0, data.NewByteString(stake[:]), data.NewByteString(p.Sink[:])),
 	}
 }
 

@@ -31,19 +31,23 @@ func (w *world) used(tb testing.TB, d chain.Draft, payer chaintest.Actor) (u cha
 	return u, len(tx.Bytes()), b.Fee
 }
 
-// published is the scripts as reference scripts.
-func (w *world) published(tb testing.TB) []chain.UTxO {
+// publish is all scripts as reference scripts.
+func (w *world) publish(tb testing.TB) []chain.UTxO {
 	tb.Helper()
-	tx, err := w.submit(w.Deploy(frame(1)), w.stranger)
-	if err != nil {
-		tb.Fatal(err)
+	var made []chain.UTxO
+	for _, d := range []chain.Draft{w.Deploy(frame(1)), w.DeploySlices(frame(1))} {
+		tx, err := w.submit(d, w.stranger)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		b, err := tx.Inspect()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		made = append(made, b.Outputs...)
 	}
-	b, err := tx.Inspect()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	refs := w.FindReferences(b.Outputs)
-	if len(refs) != 3 {
+	refs := w.FindReferences(made)
+	if len(refs) != 5 {
 		tb.Fatalf("%d published scripts found", len(refs))
 	}
 	return refs
@@ -59,10 +63,25 @@ func (w *world) claims(tb testing.TB, n int) []Lot {
 	return lots
 }
 
+// held is how many providers' parts or stakes an output holds.
+func (w *world) held(u chain.UTxO) int {
+	switch u.Address {
+	case w.Address, w.StakeAddress:
+		return 1
+	case w.Slices.Address:
+		for id := range u.Value.Assets {
+			if id.Policy == w.Slices.Policy {
+				return int(id.Name[len(id.Name)-1])
+			}
+		}
+	}
+	return 0
+}
+
 // TestCosts bounds what the transitions cost, by reference.
 func TestCosts(t *testing.T) {
 	w := newWorld(t, silentBlueprint)
-	refs := w.published(t)
+	refs := w.publish(t)
 	f := frame(9500)
 	f.References = refs
 	measure := func(n int) (chain.ExUnits, int, chain.Lovelace) {
@@ -71,7 +90,7 @@ func TestCosts(t *testing.T) {
 	one, size1, fee1 := measure(1)
 	many, size, fee := measure(41)
 	mem, steps := (many.Mem-one.Mem)/40, (many.Steps-one.Steps)/40
-	t.Logf("scripts: policy %d bytes, stub %d bytes, stake %d bytes", len(w.PolicyScript), len(w.StubScript), len(w.StakeScript))
+	t.Logf("scripts: lots' policy %d bytes, slices' %d bytes, stubs %d bytes each, stake %d bytes", len(w.PolicyScript), len(w.Slices.PolicyScript), len(w.StubScript), len(w.StakeScript))
 	t.Logf("a lone claim: %d mem, %d steps, %d bytes, %d lovelace", one.Mem, one.Steps, size1, fee1)
 	t.Logf("one more claim: %d mem, %d steps, %d bytes, %d lovelace", mem, steps, (size-size1)/40, (fee-fee1)/40)
 	if one.Mem > 150_000 || one.Steps > 56_000_000 {
@@ -80,17 +99,22 @@ func TestCosts(t *testing.T) {
 	if mem > 50_000 || steps > 20_000_000 {
 		t.Error("one more claim is over its target")
 	}
-	rows := []string{"| Transition | Lots or stakes | Memory | Steps | Bytes | Fee, lovelace |", "|---|---|---|---|---|---|"}
+	rows := []string{"| Transition | Lots, shares or stakes | Memory | Steps | Bytes | Fee, lovelace |", "|---|---|---|---|---|---|"}
 	for _, c := range passing() {
 		d := c.draft(w, t)
-		scripts := d.Scripts
-		d.References, d.Scripts = nil, nil
-		for _, s := range scripts {
-			w.Contracts.use(&d, refs, s)
+		if !ofSlices(c.name) { // those refer to published scripts already
+			scripts := d.Scripts
+			d.References, d.Scripts = nil, nil
+			for _, s := range scripts {
+				w.Contracts.use(&d, refs, s)
+			}
 		}
-		lots := len(d.Inputs)
-		if lots > 0 && d.Inputs[0].Redeemer == nil {
-			lots-- // an opening spends its seed and a bond for each lot
+		lots := 0
+		for _, in := range d.Inputs {
+			lots += w.held(in.UTxO)
+		}
+		if lots == 0 { // an opening spends its seed and a bond for each lot
+			lots = len(d.Inputs) - 1
 		}
 		u, size, fee := w.used(t, d, c.payer(w))
 		rows = append(rows, fmt.Sprintf("| %s | %d | %d | %d | %d | %d |", c.name, lots, u.Mem, u.Steps, size, fee))

@@ -1,13 +1,14 @@
 package plutus
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/tallycompute/tally/chain"
 )
 
-// Deploy publishes the scripts as reference scripts at the lots' own address. Without a lot token nobody can ever
-// spend them: their lovelace is the price of smaller transactions for everyone.
+// Deploy publishes the scripts of lots and stakes as reference scripts at the lots' own address. Without a lot token
+// nobody can ever spend them: their lovelace is the price of smaller transactions for everyone.
 func (c *Contracts) Deploy(f Frame) chain.Draft {
 	return chain.Draft{
 		From: f.From, Until: f.Until,
@@ -15,6 +16,25 @@ func (c *Contracts) Deploy(f Frame) chain.Draft {
 			{Address: c.Address, Script: c.PolicyScript}, {Address: c.Address, Script: c.StubScript}, {Address: c.Address, Script: c.StakeScript},
 		},
 	}
+}
+
+// DeploySlices publishes the scripts of slices in the same place.
+func (c *Contracts) DeploySlices(f Frame) chain.Draft {
+	return chain.Draft{
+		From: f.From, Until: f.Until,
+		Outputs: []chain.Output{{Address: c.Address, Script: c.Slices.PolicyScript}, {Address: c.Address, Script: c.Slices.StubScript}},
+	}
+}
+
+// Missing is how many of the scripts that a draft publishes are not published in these outputs.
+func (c *Contracts) Missing(d chain.Draft, utxos []chain.UTxO) (n int) {
+	published := c.FindReferences(utxos)
+	for _, o := range d.Outputs {
+		if !slices.ContainsFunc(published, func(u chain.UTxO) bool { return bytes.Equal(u.Script, o.Script) }) {
+			n++
+		}
+	}
+	return n
 }
 
 // FindReferences picks the published scripts out of outputs: at most one of each, the first by reference, and only at
@@ -26,7 +46,7 @@ func (c *Contracts) FindReferences(utxos []chain.UTxO) []chain.UTxO {
 			continue
 		}
 		h := chain.HashScript(u.Script)
-		if c.traced[h] == nil {
+		if _, ours := c.traced[h]; !ours {
 			continue
 		}
 		if old, ok := found[h]; !ok || u.Ref.Compare(old.Ref) < 0 {

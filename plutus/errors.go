@@ -8,6 +8,8 @@ var (
 	ErrTerms = errors.New("invalid terms")
 	// ErrLot is an output that is not a lot of these contracts.
 	ErrLot = errors.New("not a lot")
+	// ErrSlice is an output or a list that is not a slice of these contracts.
+	ErrSlice = errors.New("not a slice")
 	// ErrRedeemer is a redeemer that the policy does not know.
 	ErrRedeemer = errors.New("invalid redeemer")
 	// ErrVoucher is a voucher that is not worth what it says.

@@ -240,7 +240,7 @@ func TestZeroPayouts(t *testing.T) {
 // TestPublishedScriptsStay: nobody can spend them, with whatever transition.
 func TestPublishedScriptsStay(t *testing.T) {
 	w := newWorld(t, silentBlueprint)
-	for _, u := range w.published(t) {
+	for _, u := range w.publish(t) {
 		for _, c := range passing() {
 			if c.name == "open" {
 				continue // refuses every script's output

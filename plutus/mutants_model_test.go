@@ -21,6 +21,7 @@ type deal struct {
 	body     chain.TxBody
 	resolved map[chain.OutRef]chain.UTxO
 	action   []byte // the policy's redeemer
+	move     []byte // that of the slices' policy
 	signed   []chain.KeyHash
 }
 
@@ -49,7 +50,7 @@ func (d *deal) judge() error {
 	if err != nil {
 		return err
 	}
-	if !d.concerned() {
+	if !d.concerned() && !d.ofSlices() {
 		return d.owned(staked)
 	}
 	if b.HasCertificates || b.HasWithdrawals || b.HasVotes || b.HasProposals {
@@ -57,6 +58,9 @@ func (d *deal) judge() error {
 	}
 	if b.Until == 0 || b.From == 0 || uint64(d.at(b.Until)-d.at(b.From)) > d.Params.MaxRangeMS {
 		return harm("valid from slot %d until %d", b.From, b.Until)
+	}
+	if d.ofSlices() {
+		return d.judgeSlices()
 	}
 	for id := range b.Mint {
 		if id.Policy != d.Policy {
@@ -187,6 +191,25 @@ func (d *deal) opens(lots []Lot) error {
 	if !ok {
 		return harm("lots out of nothing")
 	}
+	if err := d.agreeable(t); err != nil {
+		return err
+	}
+	seen := map[chain.KeyHash]bool{}
+	for _, l := range lots {
+		k, _ := l.Provider.Key()
+		if l.State != Open || l.Lovelace < t.LotLovelace || seen[k] || !isParty(l.Provider) {
+			return harm("lot in state %d with %d lovelace, its provider known %v", l.State, l.Lovelace, seen[k])
+		}
+		seen[k] = true
+		if lost := t.Disputes.CostUNTX + PenaltyOf(l.PriceUNTX, t.Disputes.SlashBps); t.Disputes != (Disputes{}) && lost > l.BondUNTX {
+			return harm("a bond of %d, and %d to lose", l.BondUNTX, lost)
+		}
+	}
+	return nil
+}
+
+// agreeable: what a job's first transaction says is within the network's limits.
+func (d *deal) agreeable(t Terms) error {
 	p, until := d.Params, d.at(d.body.Until)
 	switch {
 	case !slices.Contains(d.body.Inputs, t.Seed):
@@ -199,17 +222,6 @@ func (d *deal) opens(lots []Lot) error {
 		return harm("%d lovelace, penalty %d, bond %d", t.LotLovelace, t.PenaltyBps, t.BondBps)
 	case t.Disputes != (Disputes{}) && (t.Disputes.VerdictMS < p.MinVerdictMS || t.Disputes.VerdictMS > p.MaxVerdictMS):
 		return harm("%d ms for a verdict", t.Disputes.VerdictMS)
-	}
-	seen := map[chain.KeyHash]bool{}
-	for _, l := range lots {
-		k, _ := l.Provider.Key()
-		if l.State != Open || l.Lovelace < t.LotLovelace || seen[k] || !isParty(l.Provider) {
-			return harm("lot in state %d with %d lovelace, its provider known %v", l.State, l.Lovelace, seen[k])
-		}
-		seen[k] = true
-		if lost := t.Disputes.CostUNTX + PenaltyOf(l.PriceUNTX, t.Disputes.SlashBps); t.Disputes != (Disputes{}) && lost > l.BondUNTX {
-			return harm("a bond of %d, and %d to lose", l.BondUNTX, lost)
-		}
 	}
 	return nil
 }

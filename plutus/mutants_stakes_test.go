@@ -72,7 +72,7 @@ func (d *deal) goesOn(s Stake, was []byte, used map[int]bool) bool {
 		if used[i] || u.Address != s.UTxO.Address || u.Script != nil || err != nil || len(rest.Assets) > 0 {
 			continue
 		}
-		if again, err := chain.DecodeData(u.Datum); err == nil && bytes.Equal(raw(afresh(again)), said) {
+		if again, err := chain.DecodeData(u.Datum); err == nil && bytes.Equal(raw(plainly(again)), said) {
 			used[i] = true
 			return true
 		}
@@ -80,13 +80,13 @@ func (d *deal) goesOn(s Stake, was []byte, used map[int]bool) bool {
 	return false
 }
 
-// afresh is data without the encoding that it was read in.
-func afresh(d data.PlutusData) data.PlutusData {
+// plainly is data without the encoding that it was read in.
+func plainly(d data.PlutusData) data.PlutusData {
 	switch x := d.(type) {
 	case *data.Constr:
 		var f []data.PlutusData
 		for _, y := range x.Fields {
-			f = append(f, afresh(y))
+			f = append(f, plainly(y))
 		}
 		return data.NewConstr(x.Tag, f...)
 	case *data.ByteString:

@@ -95,7 +95,7 @@ func rates(t *testing.T) (ws []ground) {
 		if w.job, err = w.terms.JobID(); err != nil {
 			t.Fatal(err)
 		}
-		g := ground{world: w, references: w.published(t), jobs: []Terms{w.terms, w.contested}, known: map[JobID]Terms{}}
+		g := ground{world: w, references: w.publish(t), jobs: []Terms{w.terms, w.contested, w.sliced}, known: map[JobID]Terms{}}
 		for n := range byte(4) {
 			g.jobs = append(g.jobs, w.otherJob(n), w.otherContested(n))
 		}
@@ -123,7 +123,11 @@ func (m *mutant) grow(d chain.Draft, payer chaintest.Actor, n *tally) error {
 	m.d = d
 	m.d.References, m.d.Scripts = m.references, append(m.d.Scripts, m.StubScript)
 	for range 1 + m.rng.IntN(3) {
-		change := changes()[m.rng.IntN(len(changes()))]
+		of := changes()
+		if m.sliceMove() != "" && m.rng.IntN(2) == 0 {
+			of = sliceChanges()
+		}
+		change := of[m.rng.IntN(len(of))]
 		m.done = append(m.done, change.name)
 		change.do(m)
 	}
@@ -152,8 +156,11 @@ func (m *mutant) grow(d chain.Draft, payer chaintest.Actor, n *tally) error {
 		judged.resolved[u.Ref] = u
 	}
 	for _, mint := range m.d.Mint {
-		if mint.Policy == m.Policy {
+		switch mint.Policy {
+		case m.Policy:
 			judged.action = mint.Redeemer
+		case m.Slices.Policy:
+			judged.move = mint.Redeemer
 		}
 	}
 	verdict := judged.judge()
@@ -172,6 +179,6 @@ func (m *mutant) grow(d chain.Draft, payer chaintest.Actor, n *tally) error {
 func modelled(k Kind) bool {
 	return slices.Contains([]Kind{
 		KindOpen, KindCommit, KindApprove, KindClaim, KindRefund, KindDecline,
-		KindClose, KindRedeem, KindDispute, KindVerdict, KindConcede, KindLapse,
+		KindClose, KindRedeem, KindDispute, KindVerdict, KindConcede, KindLapse, KindBorn,
 	}, k)
 }

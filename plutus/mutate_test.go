@@ -68,7 +68,7 @@ func says(a Action) []data.PlutusData {
 	taken := data.NewInteger(big.NewInt(int64(a.TakenUNTX)))
 	award, slash := data.NewInteger(big.NewInt(int64(a.AwardUNTX))), data.NewInteger(big.NewInt(int64(a.SlashUNTX)))
 	switch a.Kind {
-	case KindClaim:
+	case KindClaim, KindBorn:
 		return nil
 	case KindCommit:
 		return []data.PlutusData{terms, data.NewByteString(a.Root[:])}
@@ -122,14 +122,26 @@ func otherScript(n byte) (chain.UTxO, []byte) {
 	return chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID{n}}, Output: chain.Output{Address: a, Value: chain.Coins(3_000_000)}}, s
 }
 
-// after is a script that accepts anything, whose hash comes after the policy's.
-func (w *world) after() []byte {
-	for n := 0; ; n++ {
-		s := chaintest.Accepts(n)
+// after is a script that accepts anything, whose hash comes after the policies'.
+func (w *world) after() []byte { return w.afters(1)[0] }
+
+// afters are n of them.
+func (w *world) afters(n int) (all [][]byte) {
+	for i := 0; len(all) < n; i++ {
+		s := chaintest.Accepts(i)
 		h := chain.HashScript(s)
-		if bytes.Compare(h[:], w.Policy[:]) > 0 {
-			return s
+		if bytes.Compare(h[:], w.Policy[:]) > 0 && bytes.Compare(h[:], w.Slices.Policy[:]) > 0 {
+			all = append(all, s)
 		}
+	}
+	return all
+}
+
+// mintsToo makes other policies mint.
+func (w *world) mintsToo(d *chain.Draft, scripts ...[]byte) {
+	for _, s := range scripts {
+		d.Mint = append(d.Mint, chain.Mint{Policy: chain.HashScript(s), Assets: map[string]int64{"x": 1}, Redeemer: raw(data.NewConstr(0))})
+		d.Scripts = append(d.Scripts, s)
 	}
 }
 

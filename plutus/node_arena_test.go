@@ -33,6 +33,15 @@ type job struct {
 	seed   chain.UTxO
 	wanted map[int]chain.Output
 	lots   map[int]chain.UTxO
+	sliced []*slicing // in slices instead
+}
+
+// slicing is a slice that an arena needs of a job.
+type slicing struct {
+	of    []int // providers
+	want  chain.Output
+	place byte // where it stands among the inputs of a draft
+	made  chain.UTxO
 }
 
 func newJob(t Terms, seed chain.UTxO) *job {
@@ -48,7 +57,9 @@ const (
 )
 
 // waits says whether a deadline has to pass before a transition.
-func waits(kind string) bool { return slices.Contains([]string{"refund", "claim", "lapse"}, kind) }
+func waits(kind string) bool {
+	return slices.Contains([]string{"refund", "claim", "lapse", "dissolve"}, kind)
+}
 
 // newArena makes a world that begins now. Its deadlines are long or short.
 func newArena(tb testing.TB, f *field, kind string, span chain.Slot) *arena {
@@ -65,6 +76,11 @@ func newArena(tb testing.TB, f *field, kind string, span chain.Slot) *arena {
 		a.contested.Seed = contestedSeed.Ref
 	}
 	a.jobs[a.contestedJob()] = newJob(a.contested, contestedSeed)
+	if kind != "start, contested" {
+		a.sliceSeed = f.fund(tb, f.seedOutput())[0]
+		a.sliced.Seed = a.sliceSeed.Ref
+	}
+	a.jobs[a.slicedJob()] = newJob(a.sliced, a.sliceSeed)
 	a.world.real = func(u chain.UTxO) chain.UTxO {
 		if v, ok := a.twin(u); ok {
 			u.Ref = v.Ref // whatever is changed about it
@@ -90,12 +106,81 @@ func newArena(tb testing.TB, f *field, kind string, span chain.Slot) *arena {
 
 // twin is the real lot of the same job, provider and state as one that is made up.
 func (a *arena) twin(u chain.UTxO) (chain.UTxO, bool) {
+	if j, of := a.slicing(u); j != nil {
+		for _, s := range j.sliced {
+			if slices.Equal(s.of, of) {
+				return s.made, s.made.Ref != chain.OutRef{}
+			}
+		}
+		return u, false
+	}
 	l, err := a.read(u)
 	if err != nil || a.jobs[l.Job] == nil {
 		return u, false
 	}
 	v, ok := a.jobs[l.Job].lots[slices.Index(a.addresses, l.Provider)]
 	return v, ok && a.stateOf(v.Output) == l.State
+}
+
+// slicing says of which job and which providers a slice is; nil: it is none.
+func (a *arena) slicing(u chain.UTxO) (*job, []int) {
+	for id, q := range u.Value.Assets {
+		j := a.jobs[JobID([]byte(id.Name + string(make([]byte, len(JobID{}))))[:len(JobID{})])]
+		if id.Policy != a.Slices.Policy || q != 1 || j == nil || u.Address != a.Slices.Address {
+			continue
+		}
+		for _, of := range [][]int{{0}, {1}, {2}, {0, 1}, {0, 2}, {1, 2}, {0, 1, 2}} {
+			o, err := a.sliceOutput(Slice{Shares: a.shares(of...)})
+			if err != nil {
+				panic(err)
+			}
+			if string(definite(o.Datum)) == string(definite(u.Datum)) {
+				return j, of
+			}
+		}
+	}
+	return nil, nil
+}
+
+// wantSlice is want for a slice among a draft's inputs.
+func (a *arena) wantSlice(j *job, of []int, in chain.Input, first map[*job][]*slicing) (bool, error) {
+	for id, k := range a.jobs {
+		if k != j && k.seed.Ref == j.seed.Ref && (len(k.wanted) > 0 || len(k.sliced) > 0 || first[k] != nil) {
+			return false, fmt.Errorf("slices of job %s and another with one seed: %w", id, errImpossible)
+		}
+	}
+	for _, s := range j.sliced {
+		if slices.Equal(s.of, of) {
+			return string(s.want.Encode()) == string(in.Output.Encode()) && s.place == in.Ref.Tx[0], nil
+		}
+	}
+	if len(j.sliced) > 0 && len(first[j]) == 0 {
+		return false, nil
+	}
+	first[j] = append(first[j], &slicing{of: of, want: in.Output, place: in.Ref.Tx[0]})
+	return true, nil
+}
+
+// startJob starts a job in the slices wanted, in the transaction that the first of them stands for.
+func (a *arena) startJob(tb testing.TB, j *job) {
+	tb.Helper()
+	var parts []Part
+	for _, s := range j.sliced {
+		for _, i := range s.of {
+			p := a.parts()[i]
+			p.BondInput = a.fund(tb, p.BondInput.Output)[0]
+			parts = append(parts, p)
+		}
+	}
+	d := must(a.world.Contracts.start(j.terms, parts, j.seed, len(j.sliced[0].of), Frame{From: a.now(tb), Until: a.moments.open + a.span, References: a.references}))(tb)
+	for i, s := range j.sliced {
+		d.Outputs[i] = s.want
+	}
+	made := a.submitAs(tb, d, a.requester, j.sliced[0].place)
+	for i, s := range j.sliced {
+		s.made = made[i]
+		a.made[made[i].Ref] = true
+	}
 }
 
 // momentsFrom are the moments of a world that begins in a slot, where a range takes span slots.
@@ -114,11 +199,20 @@ func (f *field) momentsFrom(now, span chain.Slot) moments {
 func (a *arena) want(d chain.Draft) (bool, error) {
 	lots := map[JobID]map[int]chain.Output{}
 	count, first := map[string]int{}, map[string]byte{}
+	started := map[*job][]*slicing{}
 	for _, in := range d.Inputs {
 		if a.made[in.Ref] {
 			continue
 		}
 		switch l, err := a.read(in.UTxO); {
+		case a.hasSliceToken(in.Value):
+			j, of := a.slicing(in.UTxO)
+			if j == nil {
+				return false, fmt.Errorf("a slice that nobody started: %w", errImpossible)
+			}
+			if fits, err := a.wantSlice(j, of, in, started); !fits {
+				return false, err
+			}
 		case err == nil:
 			j, i := a.jobs[l.Job], slices.Index(a.addresses, l.Provider)
 			if j == nil || i < 0 {
@@ -159,6 +253,10 @@ func (a *arena) want(d chain.Draft) (bool, error) {
 			a.jobs[id].wanted[i] = o
 		}
 	}
+	for j, of := range started {
+		slices.SortFunc(of, func(x, y *slicing) int { return int(x.place) - int(y.place) })
+		j.sliced = of
+	}
 	maps.Copy(a.first, first)
 	return true, nil
 }
@@ -183,6 +281,9 @@ func (a *arena) furnish(tb testing.TB) {
 	for _, j := range a.jobs {
 		if len(j.wanted) > 0 {
 			a.openJob(tb, j)
+		}
+		if len(j.sliced) > 0 {
+			a.startJob(tb, j)
 		}
 	}
 }
@@ -284,7 +385,8 @@ func (a *arena) submitAs(tb testing.TB, d chain.Draft, payer chaintest.Actor, fi
 // raw is the transaction of a draft, paid for by somebody.
 func (a *arena) raw(tb testing.TB, d chain.Draft, payer chaintest.Actor) chaintest.Raw {
 	tb.Helper()
-	d.References = append(slices.Clone(d.References), a.references...)
+	d.References = slices.DeleteFunc(slices.Clone(d.References), func(u chain.UTxO) bool { return slices.ContainsFunc(a.references, sameRef(u)) })
+	d.References = append(d.References, a.references...)
 	coins := a.field.coins(tb, payer)
 	r := chaintest.Raw{Draft: d, Change: payer.Address, Collateral: a.collateral[payer.Hash]}
 	r.Paying = slices.DeleteFunc(slices.Clone(coins), func(u chain.UTxO) bool { return len(u.Value.Assets) > 0 })
@@ -310,6 +412,14 @@ func (a *arena) realise(d chain.Draft) chain.Draft {
 		if a.made[in.Ref] {
 			continue
 		}
+		if j, of := a.slicing(in.UTxO); j != nil {
+			for _, s := range j.sliced {
+				if slices.Equal(s.of, of) {
+					d.Inputs[i].UTxO = s.made
+				}
+			}
+			continue
+		}
 		if l, err := a.read(in.UTxO); err == nil {
 			d.Inputs[i].UTxO = a.jobs[l.Job].lots[slices.Index(a.addresses, l.Provider)]
 			continue
@@ -319,4 +429,17 @@ func (a *arena) realise(d chain.Draft) chain.Draft {
 		count[key]++
 	}
 	return d
+}
+
+func (a *arena) hasSliceToken(v chain.Value) bool {
+	for id := range v.Assets {
+		if id.Policy == a.Slices.Policy {
+			return true
+		}
+	}
+	return false
+}
+
+func sameRef(u chain.UTxO) func(chain.UTxO) bool {
+	return func(v chain.UTxO) bool { return v.Ref == u.Ref }
 }

@@ -73,11 +73,13 @@ func (f *field) furnish(tb testing.TB) {
 		}
 		f.collateral[a.Hash] = f.fund(tb, outs...)[:1]
 	}
-	d := f.contracts.Deploy(f.frame(tb))
-	published := f.fund(tb, f.leastCoins(d.Outputs)...)
-	f.settled(tb, published[0])
+	var published []chain.UTxO // in two transactions: one has not room for all
+	for _, d := range []chain.Draft{f.contracts.Deploy(f.frame(tb)), f.contracts.DeploySlices(f.frame(tb))} {
+		published = append(published, f.fund(tb, f.leastCoins(d.Outputs)...)...)
+	}
+	f.settled(tb, published[len(published)-1])
 	f.references = f.contracts.FindReferences(published)
-	if len(f.references) != 3 {
+	if len(f.references) != 5 {
 		tb.Fatalf("%d published scripts", len(f.references))
 	}
 }
@@ -96,7 +98,9 @@ func (f *field) world(tb testing.TB, m moments) *world {
 	if m != (moments{}) {
 		seed = f.fund(tb, f.seedOutput())[0]
 	}
-	return worldOf(tb, f.contracts, m, f.clock, f.ledger, seed)
+	w := worldOf(tb, f.contracts, m, f.clock, f.ledger, seed)
+	w.published = f.references
+	return w
 }
 
 func (f *field) seedOutput() chain.Output {

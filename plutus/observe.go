@@ -43,6 +43,7 @@ func (c *Contracts) Observe(tx chain.BlockTx, lookup func(chain.OutRef) (Lot, bo
 	switch a.Kind {
 	case KindOpen:
 		events, err = c.opened(tx, a)
+	case KindBorn: // of a slice, which is not watched here
 	case KindCommit, KindDispute:
 		events, err = c.changed(tx, a, lookup)
 	default:

@@ -17,6 +17,7 @@ type Params struct {
 	MaxHorizonMS   uint64           `json:"max_horizon_ms"`   // and at most
 	MinVerdictMS   uint64           `json:"min_verdict_ms"`   // from a dispute to the end of verdicts, at least
 	MaxVerdictMS   uint64           `json:"max_verdict_ms"`   // and at most
+	MarginMS       uint64           `json:"margin_ms"`        // before commit_by, in which a requester makes no lots out of a slice
 	MinLotLovelace chain.Lovelace   `json:"min_lot_lovelace"` // the least that terms may put into a lot
 	UnbondMS       uint64           `json:"unbond_ms"`        // for so long an unbonding stake can still be taken: longer than any lot lives
 	Sink           chain.ScriptHash `json:"sink"`             // where what is slashed goes: of a script that nobody can satisfy
@@ -38,20 +39,20 @@ const (
 func Devnet(ntx chain.AssetID) Params {
 	return Params{
 		NTX: ntx, MinReviewMS: secondMS, MaxReviewMS: dayMS, MaxRangeMS: 30 * minuteMS, MinHorizonMS: secondMS, MaxHorizonMS: 7 * dayMS,
-		MinVerdictMS: secondMS, MaxVerdictMS: dayMS, MinLotLovelace: 1_000_000, UnbondMS: 10 * dayMS, Sink: Sink(),
+		MinVerdictMS: secondMS, MaxVerdictMS: dayMS, MarginMS: secondMS, MinLotLovelace: 1_000_000, UnbondMS: 10 * dayMS, Sink: Sink(),
 	}
 }
 
 // Live are parameters for preview, preprod and mainnet, where a block comes about every 20 seconds and a rollback may
 // take some of them back. Half an hour of validity is enough to gather witnesses. A review or a job of less than ten
 // minutes could pass while blocks are slow, and a verdict takes attesters an hour; reviews and verdicts of more than 14
-// days, or a job of more than 90, would lock a bond for longer than any job needs. 1.5 ADA is below what the ledger
-// demands of a lot, and keeps dust out if that ever falls. No lot lives longer than 118 days, so a stake that was seen at
-// an opening can be taken for 120.
+// days, or a job of more than 90, would lock a bond for longer than any job needs. Who is put into a lot has ten minutes to
+// commit. 1.5 ADA is below what the ledger demands of a lot, and keeps dust out if that ever falls. No lot lives longer than
+// 118 days, so a stake that was seen at an opening can be taken for 120.
 func Live(ntx chain.AssetID) Params {
 	return Params{
 		NTX: ntx, MinReviewMS: 10 * minuteMS, MaxReviewMS: 14 * dayMS, MaxRangeMS: 30 * minuteMS, MinHorizonMS: 10 * minuteMS, MaxHorizonMS: 90 * dayMS,
-		MinVerdictMS: hourMS, MaxVerdictMS: 14 * dayMS, MinLotLovelace: 1_500_000, UnbondMS: 120 * dayMS, Sink: Sink(),
+		MinVerdictMS: hourMS, MaxVerdictMS: 14 * dayMS, MarginMS: 10 * minuteMS, MinLotLovelace: 1_500_000, UnbondMS: 120 * dayMS, Sink: Sink(),
 	}
 }
 
@@ -86,6 +87,8 @@ func (p Params) Validate() error {
 		return fmt.Errorf("verdict in %d to %d ms: %w", p.MinVerdictMS, p.MaxVerdictMS, ErrParams)
 	case !window(1, p.MaxRangeMS, dayMS):
 		return fmt.Errorf("range of %d ms: %w", p.MaxRangeMS, ErrParams)
+	case !window(1, p.MarginMS, dayMS):
+		return fmt.Errorf("margin of %d ms: %w", p.MarginMS, ErrParams)
 	case p.MinLotLovelace == 0:
 		return fmt.Errorf("no lovelace in a lot: %w", ErrParams)
 	case !window(p.lifeMS()+p.MaxRangeMS, p.UnbondMS, 4*365*dayMS):

@@ -26,20 +26,21 @@ const (
 	KindVerdict Kind = "verdict"
 	KindConcede Kind = "concede"
 	KindLapse   Kind = "lapse"
+	KindBorn    Kind = "born" // of lots out of a slice: the slices' redeemer says the rest
 )
 
-// kinds lists the transitions by their constructor in validators/lots.ak.
+// kinds lists the transitions of lots by their constructor in validators/lots.ak.
 func kinds() []Kind {
 	return []Kind{
 		KindOpen, KindCommit, KindClaim, KindApprove, KindRefund, KindDecline,
-		KindClose, KindRedeem, KindDispute, KindVerdict, KindConcede, KindLapse,
+		KindClose, KindRedeem, KindDispute, KindVerdict, KindConcede, KindLapse, KindBorn,
 	}
 }
 
 // Action is a redeemer of the policy.
 type Action struct {
 	Kind       Kind
-	Terms      Terms       // all but Claim and Redeem
+	Terms      Terms       // all but Claim, Redeem and Born
 	Root       [32]byte    // Commit
 	AwardUNTX  uint64      // Close, Verdict, Concede: see Lot.Split
 	SlashUNTX  uint64      // Verdict
@@ -76,7 +77,7 @@ func (a Action) Encode() ([]byte, error) {
 	}
 	var f []data.PlutusData
 	switch a.Kind {
-	case KindClaim:
+	case KindClaim, KindBorn:
 	case KindRedeem:
 		var list []data.PlutusData
 		for _, e := range a.Earned {
@@ -127,12 +128,12 @@ func DecodeAction(b []byte, n chain.Network) (Action, error) {
 		return Action{}, fmt.Errorf("redeemer %v: %w", d, ErrRedeemer)
 	}
 	a := Action{Kind: kinds()[c.Tag]}
-	want := map[Kind]int{KindClaim: 0, KindCommit: 2, KindClose: 2, KindConcede: 2, KindVerdict: 5}
+	want := map[Kind]int{KindClaim: 0, KindBorn: 0, KindCommit: 2, KindClose: 2, KindConcede: 2, KindVerdict: 5}
 	if n, ok := want[a.Kind]; (ok && len(c.Fields) != n) || (!ok && len(c.Fields) != 1) {
 		return Action{}, fmt.Errorf("%s of %d fields: %w", a.Kind, len(c.Fields), ErrRedeemer)
 	}
 	switch a.Kind {
-	case KindClaim:
+	case KindClaim, KindBorn:
 		return a, nil
 	case KindRedeem:
 		a.Earned, err = readEarnings(c.Fields[0], n)

@@ -40,6 +40,62 @@ func (f *field) settle(t *testing.T, opens, claims int) (done []expense) {
 	return append(done, expense{transition: "claim", lots: claims})
 }
 
+// slices takes full transactions of slices to a node: jobs are started with as many shares as a start holds, and settled
+// together; the providers of another leave, first one of them, then all others but one slice's, which is finished; and one
+// is dissolved.
+func (f *field) slices(t *testing.T, settles int) (done []expense) {
+	t.Helper()
+	record := func(name string, n int) { done = append(done, expense{transition: "slice/" + name, lots: n}) }
+	var of []Slice
+	var jobs []Terms
+	var last *crowd
+	for left := settles; left > 0; left -= startable {
+		n := min(left, startable)
+		c, all := f.start(t, n, 3*shortSpan)
+		of, jobs, last = append(of, all...), append(jobs, c.terms), c
+		record("start", n)
+	}
+	f.product(t, last, must(last.Settle(of, jobs, last.frame(last.work)))(t), last.requester)
+	record("settle", settles)
+
+	c, all := f.start(t, startable, shortSpan)
+	fr := c.frame(c.work)
+	leave := func(s Slice, from int, n int) []chain.UTxO {
+		var who []Leaver
+		for i := range n {
+			who = append(who, Leaver{from + i, [32]byte{9, byte(i)}})
+		}
+		record("leave", n)
+		return f.product(t, c, must(c.Leave(s, c.terms, who, ClaimAt(c.terms, fr.Until, c.clock), fr))(t), c.stranger)
+	}
+	made := leave(all[0], 0, 1)
+	rest := must(c.ReadSlice(made[1], c.terms, all[0].Shares[1:]))(t)
+	leave(rest, 0, len(rest.Shares))
+	f.product(t, c, must(c.Finish(all[1], c.terms, []int{0, 7}, fr))(t), c.requester)
+	record("finish", len(all[1].Shares))
+	f.reach(t, c.moments.refund)
+	f.product(t, c, must(c.Dissolve(all[2], c.terms, c.frame(c.moments.refund)))(t), c.stranger)
+	record("dissolve", len(all[2].Shares))
+	return done
+}
+
+// start starts a job of n shares, and gives its slices.
+func (f *field) start(t *testing.T, n int, span chain.Slot) (*crowd, []Slice) {
+	t.Helper()
+	c := f.crowd(t, n, span)
+	parts := f.endow(t, c)
+	made := f.product(t, c, must(c.Start(c.terms, parts, c.seed(), c.frame(c.moments.open)))(t), c.requester)
+	var all []Slice
+	for i := 0; i*MaxShares < n; i++ {
+		var shares []Share
+		for _, p := range parts[i*MaxShares : min(n, (i+1)*MaxShares)] {
+			shares = append(shares, Share{p.Provider, p.PriceUNTX, BondOf(p.PriceUNTX, c.terms.BondBps)})
+		}
+		all = append(all, must(c.ReadSlice(made[i], c.terms, shares))(t))
+	}
+	return c, all
+}
+
 // claimSpan is how long, in slots, hundreds of openings and commitments may take.
 const claimSpan = 1500
 

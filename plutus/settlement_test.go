@@ -40,7 +40,7 @@ type crowd struct {
 func newCrowd(t *testing.T, n int, base, split bool) *crowd {
 	t.Helper()
 	w := newWorld(t, silentBlueprint)
-	refs := w.published(t)
+	refs := w.publish(t)
 	c := &crowd{world: w, references: refs, base: base, split: split}
 	c.gather(n)
 	return c
@@ -88,6 +88,64 @@ type sized struct {
 	payer chaintest.Actor
 	most  int // 0: as many as fit
 	draft func(n int) (chain.Draft, error)
+}
+
+// sliced are the transitions of slices: of n shares, in full slices but for the last.
+func (c *crowd) sliced(t *testing.T) []sized {
+	one := func(n int) Slice { return c.slicesOf(t, 1, n, c.terms)[0] }
+	return []sized{
+		{"slice/start", c.requester, 0, func(n int) (chain.Draft, error) {
+			return c.Start(c.terms, c.parts(n), c.seed(), c.frame(c.moments.open))
+		}},
+		{"slice/settle", c.requester, 0, func(n int) (chain.Draft, error) {
+			of, jobs := c.started(t, n)
+			return c.Settle(of, jobs, c.frame(c.work))
+		}},
+		{"slice/leave", c.stranger, MaxShares, func(n int) (chain.Draft, error) {
+			f, leavers := c.frame(c.work), []Leaver(nil)
+			for i := range n {
+				leavers = append(leavers, Leaver{i, [32]byte{9, byte(i)}})
+			}
+			return c.Leave(one(MaxShares), c.terms, leavers, ClaimAt(c.terms, f.Until, c.clock), f)
+		}},
+		{"slice/finish", c.requester, MaxShares, func(n int) (chain.Draft, error) {
+			var lots []int
+			for i := range n {
+				lots = append(lots, i)
+			}
+			return c.Finish(one(MaxShares), c.terms, lots, c.frame(c.work))
+		}},
+		{"slice/dissolve", c.stranger, MaxShares, func(n int) (chain.Draft, error) {
+			return c.Dissolve(one(n), c.terms, c.frame(c.moments.refund))
+		}},
+	}
+}
+
+// startable is how many shares a start holds, and so one job.
+const startable = 85
+
+// started are slices of n shares, of as many jobs as there must be to start them, and the jobs' terms.
+func (c *crowd) started(t *testing.T, n int) (of []Slice, jobs []Terms) {
+	for from := 0; from < n; from += startable {
+		terms := c.terms
+		terms.Rest[31] = byte(len(jobs))
+		of, jobs = append(of, c.slicesOf(t, from, min(n-from, startable), terms)...), append(jobs, terms)
+	}
+	return of, jobs
+}
+
+// slicesOf are slices of n of the providers.
+func (c *crowd) slicesOf(t *testing.T, from, n int, terms Terms) (all []Slice) {
+	for n > 0 {
+		size := min(n, MaxShares)
+		var of []int
+		for i := range size {
+			of = append(of, from%len(c.addresses)+i)
+		}
+		all = append(all, c.sliceOf(t, byte(1+len(all)+8*int(terms.Rest[31])), terms, of...))
+		from, n = from+size, n-size
+	}
+	return all
 }
 
 func (c *crowd) transitions(t *testing.T) []sized {
@@ -188,7 +246,7 @@ func (c *crowd) expense(t *testing.T, name string, n int, d chain.Draft, payer c
 // costs measures transitions, all unless some are named, at the sizes of interest and at the largest that fits.
 func (c *crowd) costs(t *testing.T, only ...string) (all []expense) {
 	t.Helper()
-	for _, tr := range c.transitions(t) {
+	for _, tr := range append(c.transitions(t), c.sliced(t)...) {
 		if len(only) > 0 && !slices.Contains(only, tr.name) {
 			continue
 		}
@@ -199,7 +257,7 @@ func (c *crowd) costs(t *testing.T, only ...string) (all []expense) {
 			}
 			return c.expense(t, tr.name, n, d, tr.payer)
 		}
-		for _, n := range []int{1, 10, 60, 100, 150} {
+		for _, n := range []int{1, 10, 20, 30, 60, 100, 150} {
 			if tr.most > 0 && n > tr.most {
 				break
 			}
@@ -254,7 +312,8 @@ func MeasureSettlement(t *testing.T, n *node.Node, bank chaintest.Actor) {
 		return best
 	}
 	f := newField(t, n, bank)
-	submitted := f.settle(t, most(all, "open", "enterprise").lots, most(all, "claim", "enterprise").lots)
+	submitted := append(f.settle(t, most(all, "open", "enterprise").lots, most(all, "claim", "enterprise").lots),
+		f.slices(t, most(all, "slice/settle", "enterprise").lots-2)...) // a purse of several coins takes the room of two
 
 	var ms []measure.Measure
 	add := func(name string, v float64, unit string) *measure.Measure {
@@ -270,11 +329,18 @@ func MeasureSettlement(t *testing.T, n *node.Node, bank chaintest.Actor) {
 		rate(add("per_tx/voucher"+suffix, float64(most(all, "redeem", a).lots), "lots"), 36, subbit)
 		add("per_tx/open"+suffix, float64(most(all, "open", a).lots), "lots")
 		add("per_tx/refund"+suffix, float64(most(all, "refund", a).lots), "lots")
+		rate(add("per_tx/slice/settle"+suffix, float64(most(all, "slice/settle", a).lots), "shares"), 36, subbit)
+		add("per_tx/slice/start"+suffix, float64(most(all, "slice/start", a).lots), "shares")
 	}
 	add("per_tx/open/change", float64(most(change, "open", "enterprise").lots), "lots")
-	for _, name := range []string{"settle", "claim", "open", "refund", "redeem"} {
+	for _, name := range []string{"settle", "claim", "open", "refund", "redeem", "slice/settle", "slice/start"} {
 		x := most(all, name, "enterprise")
 		add("fee_ada_each/"+name, float64(x.fee)/float64(x.lots)/1e6, "ADA")
+	}
+	for _, x := range all {
+		if x.transition == "slice/settle" && x.addresses == "enterprise" && (x.lots == 20 || x.lots == 150) {
+			add(fmt.Sprintf("fee_ada/slice/settle/%d", x.lots), float64(x.fee)/1e6, "ADA")
+		}
 	}
 	for _, x := range submitted {
 		add("submitted/"+x.transition, float64(x.lots), "lots")
@@ -289,6 +355,7 @@ func MeasureSettlement(t *testing.T, n *node.Node, bank chaintest.Actor) {
 	}
 	add("locked_ada_per_lot/as_agreed", float64(least)/1e6, "ADA")
 	add("script_bytes/settlement", float64(len(w.PolicyScript)), "bytes")
+	add("script_bytes/slices", float64(len(w.Slices.PolicyScript)+len(w.Slices.StubScript)), "bytes")
 	less(add("script_bytes/total", float64(len(w.PolicyScript)+len(w.StubScript)), "bytes"), 9892, masumi)
 	first, next := claimMem(all)
 	less(add("claim_mem/first", first, "mem"), 267_482, subbit)

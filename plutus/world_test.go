@@ -23,6 +23,9 @@ type world struct {
 	terms               Terms
 	job                 JobID
 	contested           Terms // of a job like it, with vouchers and disputes
+	sliced              Terms // of another one, in slices
+	sliceSeed           chain.UTxO
+	published           []chain.UTxO // all scripts: transitions of slices are too large with theirs attached
 	seedCoin            chain.UTxO
 	other               func(n byte) Terms          // nil: terms with another rest
 	real                func(chain.UTxO) chain.UTxO // the output of these contents on a chain; nil: as it is
@@ -60,7 +63,7 @@ const (
 )
 
 // ntx stands for NTX. Anybody can mint it and dust, so that a test on a node can.
-var ntx = chain.AssetID{Policy: chain.HashScript(chaintest.Accepts(ntxScript)), Name: "tNTX"}
+var ntx = chain.AssetID{Policy: chain.HashScript(chaintest.Accepts(ntxScript)), Name: "NTX"}
 
 const (
 	ntxScript  = 77
@@ -121,6 +124,11 @@ func worldOf(tb testing.TB, c *Contracts, m moments, clk chain.Clock, p chain.Pa
 		BondBps: bondBps, PenaltyBps: 1000, LotLovelace: ada, Rest: [32]byte{1, 2, 3},
 	}
 	w.contested = contest(w.terms, m.verdictMS)
+	w.sliced, w.sliceSeed = w.contested, seed
+	w.sliced.Rest[30] = 1
+	for i, o := range append(c.Deploy(Frame{}).Outputs, c.DeploySlices(Frame{}).Outputs...) {
+		w.published = append(w.published, chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID{0xd0}, Index: uint32(i)}, Output: o})
+	}
 	var err error
 	if w.job, err = w.terms.JobID(); err != nil {
 		tb.Fatal(err)

@@ -48,7 +48,7 @@ func (a *app) contractsDeploy(ctx context.Context, yes bool) (err error) {
 	if err != nil {
 		return err
 	}
-	if len(contracts.FindReferences(there)) == len(contracts.Deploy(plutus.Frame{}).Outputs) {
+	if contracts.Missing(contracts.Deploy(plutus.Frame{}), there) == 0 {
 		a.note("The contracts are published already: tally contracts show")
 		return nil
 	}

@@ -141,7 +141,7 @@ func (a *app) deploy(ctx context.Context, c *coffer, p sending) error {
 		return err
 	}
 	there, err := c.node.UTxOs(ctx, contracts.Address)
-	if err != nil || len(contracts.FindReferences(there)) == len(d.Outputs) {
+	if err != nil || contracts.Missing(d, there) == 0 {
 		return err
 	}
 	a.note("The contracts are not published yet. What they are published with stays there for ever.")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tallycompute/tally/chain"
@@ -138,12 +139,16 @@ func (d *doctor) scripts(ctx context.Context, nd *node.Node, n testnet.Network) 
 		d.failed("scripts", err)
 		return ctx.Err()
 	}
-	published := len(c.Deploy(plutus.Frame{}).Outputs)
-	if found := c.FindReferences(us); len(found) < published {
+	all := c.Deploy(plutus.Frame{})
+	if missing := c.Missing(all, us); missing > 0 {
 		d.warn("scripts", "nothing: transactions carry the scripts and cost more until somebody publishes them",
-			"%d of %d are published at %s", len(found), published, c.Address)
+			"%d of %d are published at %s", len(all.Outputs)-missing, len(all.Outputs), c.Address)
 	} else {
-		d.ok("scripts", "published in %s, %s and %s", found[0].Ref, found[1].Ref, found[2].Ref)
+		var refs []string
+		for _, u := range c.FindReferences(us) {
+			refs = append(refs, u.Ref.String())
+		}
+		d.ok("scripts", "published in %s", strings.Join(refs, ", "))
 	}
 	return nil
 }
