@@ -39,27 +39,51 @@ func unsafe(check, why string, args ...any) error {
 // another's, for Owns is asked as well, and the policy looks at no other input's contents. The error is Unsafe, or
 // what Explain makes of a script that refuses.
 func (c *Contracts) CheckOpening(tx *chain.Tx, resolved []chain.UTxO, m Mine, p chain.Params, clk chain.Clock) error {
+	o, err := c.opening(tx, resolved, m)
+	if err != nil {
+		return err
+	}
+	if err := inTurn(o.nothingElse, o.inputs, o.collateral, o.mint, o.attesters, o.lot, o.balance); err != nil {
+		return err
+	}
+	return o.runs(tx, resolved, p, clk, o.redeemer)
+}
+
+func (c *Contracts) opening(tx *chain.Tx, resolved []chain.UTxO, m Mine) (*opening, error) {
 	b, err := tx.Inspect()
 	if err != nil {
-		return unsafe("body", "%v", err)
+		return nil, unsafe("body", "%v", err)
 	}
-	o := opening{Contracts: c, Mine: m, TxBody: b, resolved: map[chain.OutRef]chain.UTxO{}}
+	o := &opening{Contracts: c, Mine: m, TxBody: b, resolved: map[chain.OutRef]chain.UTxO{}}
 	for _, u := range resolved {
 		o.resolved[u.Ref] = u
 	}
-	for _, check := range []func() error{o.nothingElse, o.inputs, o.collateral, o.mint, o.attesters, o.lot, o.balance} {
+	return o, nil
+}
+
+func inTurn(checks ...func() error) error {
+	for _, check := range checks {
 		if err := check(); err != nil {
 			return err
 		}
 	}
-	if b.Until == 0 || b.From == 0 || clk.SlotToTime(b.Until) > m.Until {
-		return unsafe("range", "valid until slot %d, the reservation ends at %d", b.Until, m.Until)
+	return nil
+}
+
+// runs: it is valid for no longer than the reservation, asks of the policy what was agreed, and the policy accepts.
+func (o *opening) runs(tx *chain.Tx, resolved []chain.UTxO, p chain.Params, clk chain.Clock, redeemer func([]byte) error) error {
+	if o.TxBody.Until == 0 || o.From == 0 || clk.SlotToTime(o.TxBody.Until) > o.Mine.Until {
+		return unsafe("range", "valid until slot %d, the reservation ends at %d", o.TxBody.Until, o.Mine.Until)
 	}
-	if err := o.redeemer(tx); err != nil {
+	rs := tx.Redeemers()
+	if len(rs) != 1 || rs[0].Purpose != chain.PurposeMint {
+		return unsafe("redeemers", "%d redeemers", len(rs))
+	}
+	if err := redeemer(rs[0].Data); err != nil {
 		return err
 	}
 	if _, err := chain.Evaluate(tx, resolved, p, clk); err != nil {
-		return c.Explain(err)
+		return o.Explain(err)
 	}
 	return nil
 }
@@ -204,12 +228,8 @@ func (o *opening) balance() error {
 }
 
 // redeemer: the policy is asked to open with my terms, and nothing else is asked of any script.
-func (o *opening) redeemer(tx *chain.Tx) error {
-	rs := tx.Redeemers()
-	if len(rs) != 1 || rs[0].Purpose != chain.PurposeMint {
-		return unsafe("redeemers", "%d redeemers", len(rs))
-	}
-	a, err := DecodeAction(rs[0].Data, o.Network)
+func (o *opening) redeemer(said []byte) error {
+	a, err := DecodeAction(said, o.Network)
 	if err != nil {
 		return unsafe("redeemers", "%v", err)
 	}

@@ -22,6 +22,7 @@ type request struct {
 	patch    func(map[uint64]cbor.RawMessage) // fields of the body, afterwards
 	redeemer []byte                           // in place of the policy's, afterwards
 	mine     Mine
+	judge    func(*chain.Tx, []chain.UTxO, Mine, chain.Params, chain.Clock) error
 }
 
 // me is the second provider, the one with a stake key.
@@ -33,7 +34,7 @@ func newRequest(t *testing.T) *request {
 	p := w.providers[me]
 	own := append(purse(p), collateral(p)...)
 	return &request{
-		w: w, t: t, draft: w.open(t), coll: collateral(w.requester),
+		w: w, t: t, draft: w.open(t), judge: w.CheckOpening, coll: collateral(w.requester),
 		resolved: func(us []chain.UTxO) []chain.UTxO { return us },
 		mine: Mine{
 			Terms: w.terms, Part: w.parts()[me], Until: at(openFrom + 900),
@@ -56,7 +57,7 @@ func (r *request) check() error {
 	if r.patch != nil || r.redeemer != nil {
 		tx = r.bend(tx)
 	}
-	return r.w.CheckOpening(tx, resolved, r.mine, chaintest.Params(), chaintest.Clock())
+	return r.judge(tx, resolved, r.mine, chaintest.Params(), chaintest.Clock())
 }
 
 // bend changes what Balance would not make.
