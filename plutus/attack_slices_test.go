@@ -1,6 +1,7 @@
 package plutus
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -18,7 +19,7 @@ func ofSlices(name string) bool {
 
 // everywhereOfSlices is what is tried on every transition of slices.
 func everywhereOfSlices(name string) []attack {
-	beside, fake, lots, staked := "items.one", "items.one", "stub.policy", "slash.policy"
+	beside, fake, lots := "items.one", "items.one", "stub.policy"
 	starts := strings.HasPrefix(name, "start")
 	switch {
 	case starts:
@@ -26,7 +27,7 @@ func everywhereOfSlices(name string) []attack {
 	case name == "settle":
 		beside, fake = "items.redeemers", "items.token"
 	case name != "dissolve":
-		lots, staked = "items.one", "items.one" // the lots' policy runs
+		lots = "items.one" // the lots' policy runs
 	}
 	return []attack{
 		{"another policy mints too", "tx.mint", func(w *world, d *chain.Draft) { w.mintsToo(d, w.after()) }},
@@ -38,8 +39,10 @@ func everywhereOfSlices(name string) []attack {
 		{"a lot is spent too", lots, func(w *world, d *chain.Draft) {
 			w.spend(d, w.lotIn(0xee, 1, Open, w.terms), w.StubScript)
 		}},
-		{"a stake is spent too", staked, func(w *world, d *chain.Draft) {
-			w.spendStake(d, w.stake(0xee, 0, 100_000_000, 0), stakeSlash)
+		{"a stake that names a policy that mints is spent too", beside, func(w *world, d *chain.Draft) {
+			s := w.stake(0xee, 0, 100_000_000, 0)
+			policyOf(&s.UTxO.Output, w, slices.MinFunc(d.Mint, func(a, b chain.Mint) int { return bytes.Compare(a.Policy[:], b.Policy[:]) }).Policy)
+			w.spendStake(d, s, stakeSlash)
 		}},
 		{"a look-alike of a slice is spent too", fake, func(w *world, d *chain.Draft) {
 			w.spend(d, w.fakeSlice(0xee), w.Slices.StubScript)

@@ -75,8 +75,8 @@ func TestHashes(t *testing.T) {
 		policy  string
 		address string
 	}{
-		{"mainnet", chain.Network{Magic: 764824073, ID: 1}, mainnet, "7f27beb5215fd414b65bbb491e207b6cd38d80bd4500c23757e2ec89", "addr1wy4v7sys0r3pgw0nmvd0p50kmsl4ahaezl3c59zeg96el5szceeg3"},
-		{"preprod", chain.Network{Magic: 1}, preprod, "c65f52da2a1f13fbbff4988d3b87a766746bac0a73831e88eab019d9", "addr_test1wrveudn58drremx96n7fkseked8w0vz9tww4tpwnmjvlxgsj276yw"},
+		{"mainnet", chain.Network{Magic: 764824073, ID: 1}, mainnet, "6fa8dbf7c13117a9b500b821c0c176be38471df079d53abc8b8b488e", "addr1wxh4ytw5ddwqemz00rfd0du3qewtf0he53akzj0xk54g2rqw5p0dx"},
+		{"preprod", chain.Network{Magic: 1}, preprod, "685f41957960497ef83f08d0fc783633b183422e75597e79c78a9986", "addr_test1wrv8wlka0nhtycajek88tsp9wwugdu65mepkz6vxjkjx6ggxwd26s"},
 	} {
 		got, err := New(c.network, c.params)
 		if err != nil {

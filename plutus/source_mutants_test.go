@@ -21,11 +21,7 @@ import (
 // equivalent are mutants that no transaction can tell from the contracts, and why.
 func equivalent() map[string]string {
 	const below = "what attesters sign has no form for a number below 0, and a concession is of 0 or of the price"
-	const alone = "the ledger runs a policy only where it mints: it is the only one, or one of the two"
 	return map[string]string{
-		"lots.ak tx.mint: taken out":                    alone,
-		"lot.ak tx.mint: taken out":                     alone,
-		"slices.ak tx.mint: taken out":                  alone,
 		"award.ak award.amount: without the first part": below,
 		"award.ak award.slash: without the first part":  below,
 	}
@@ -186,7 +182,8 @@ func (w *world) judged(want string, err error) string {
 		return "an attack is accepted"
 	case errors.As(err, &se):
 		code := map[chain.ScriptHash][]byte{
-			w.Policy: w.PolicyScript, w.Stub: w.StubScript, w.Slices.Policy: w.Slices.PolicyScript, w.Slices.Stub: w.Slices.StubScript,
+			w.Policy: w.PolicyScript, w.Stub: w.StubScript, w.Stake: w.StakeScript,
+			w.Slices.Policy: w.Slices.PolicyScript, w.Slices.Stub: w.Slices.StubScript,
 		}[se.Script]
 		if got, err := lastTrace(code, se.Context); err != nil || got != want {
 			return "another check refuses it"
