@@ -32,54 +32,76 @@ func (w *world) references(attached bool) []chain.UTxO {
 	return w.published
 }
 
-// open opens a job with n providers; it must be committed within some slots.
-func (w *world) open(ctx context.Context, number, n int, within chain.Slot, attached bool, change ...func(*plutus.Terms)) (job, error) {
-	j := job{requester: w.requesters()[number%2]}
-	seed, err := w.find(j.requester, func(u chain.UTxO) bool { return u.Value.Coin > 20*ada })
-	if err != nil {
-		return j, err
+// agreed is a job that is to be opened.
+type agreed struct {
+	terms plutus.Terms
+	parts []plutus.Part
+	seed  chain.UTxO
+	frame plutus.Frame
+}
+
+// agree makes a job with n providers, which must be committed within some slots.
+func (w *world) agree(number, n int, within chain.Slot, attached bool, change ...func(*plutus.Terms)) (j job, a agreed, err error) {
+	j.requester = w.requesters()[number%2]
+	if a.seed, err = w.find(j.requester, func(u chain.UTxO) bool { return u.Value.Coin > 20*ada }); err != nil {
+		return j, a, err
 	}
-	f := w.frame(min(within, 600) - 10)
-	f.References = w.references(attached)
+	a.frame = w.frame(min(within, 600) - 10)
+	a.frame.References = w.references(attached)
 	by := w.clock.SlotToTime(w.slot() + within)
-	j.terms = plutus.Terms{
-		Seed: seed.Ref, Requester: j.requester.Address, DeclineBy: by, CommitBy: by, ReviewMS: reviewMS,
+	a.terms = plutus.Terms{
+		Seed: a.seed.Ref, Requester: j.requester.Address, DeclineBy: by, CommitBy: by, ReviewMS: reviewMS,
 		BondBps: bondBps, PenaltyBps: 1000, LotLovelace: 2 * ada, Rest: sha256.Sum256([]byte{byte(number)}),
 	}
 	for _, f := range change {
-		f(&j.terms)
+		f(&a.terms)
 	}
-	var parts []plutus.Part
+	j.terms = a.terms
 	for i := range n {
 		k := (number + i) % providers
 		bond, err := w.find(w.provider(k), func(u chain.UTxO) bool { return u.Value.Coin > 10*ada && u.Value.Of(w.ntx) >= price })
 		if err != nil {
-			return j, err
+			return j, a, err
 		}
-		parts = append(parts, plutus.Part{Provider: w.paidAt(k), PriceUNTX: price, BondInput: bond, BondChange: w.paidAt(k)})
+		a.parts = append(a.parts, plutus.Part{Provider: w.paidAt(k), PriceUNTX: price, BondInput: bond, BondChange: w.paidAt(k)})
+	}
+	return j, a, nil
+}
+
+// open opens a job with n providers; it must be committed within some slots.
+func (w *world) open(ctx context.Context, number, n int, within chain.Slot, attached bool, change ...func(*plutus.Terms)) (job, error) {
+	j, a, err := w.agree(number, n, within, attached, change...)
+	if err != nil {
+		return j, err
 	}
 	d := draft{shape: fmt.Sprintf("opening, up to %d providers", (n+3)/4*4), payer: j.requester}
 	if n == 1 {
 		d.shape = "opening, one provider"
 	}
-	if d.Draft, err = w.contracts.Open(j.terms, parts, seed, f); err != nil {
+	if d.Draft, err = w.contracts.Open(a.terms, a.parts, a.seed, a.frame); err != nil {
 		return j, err
 	}
 	b, err := w.present(ctx, d)
 	if err != nil {
 		return j, err
 	}
+	j.lots, err = w.lotsOf(b, j.terms)
+	return j, err
+}
+
+// lotsOf reads the lots that a transaction made.
+func (w *world) lotsOf(b chain.TxBody, t plutus.Terms) (lots []plutus.Lot, err error) {
 	for _, u := range b.Outputs {
 		if u.Address != w.contracts.Address {
 			continue
 		}
-		l, err := w.contracts.ReadLot(u, j.terms)
+		l, err := w.contracts.ReadLot(u, t)
 		if err != nil {
-			return j, err
+			return nil, err
 		}
-		j.lots = append(j.lots, l)
+		lots = append(lots, l)
 	}
-	return j, nil
+	return lots, nil
 }
 
 // owner is the provider of a lot.

@@ -84,6 +84,8 @@ func (w *world) play(ctx context.Context) error {
 		{"script outputs", w.unlock},
 		{"tokens", w.assets},
 		{"disputes", w.contest},
+		{"stakes", w.stakes},
+		{"slices", w.slices},
 		{"lots", w.lots},
 		{"everything in blocks", w.settled},
 		{"the chain once more", w.reread},

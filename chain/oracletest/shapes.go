@@ -77,20 +77,18 @@ func (w *world) fund(ctx context.Context) error {
 	return nil
 }
 
-// publish puts the contracts on chain as reference scripts, and another script beside them.
+// publish puts the contracts on chain as reference scripts, some twice, and another script beside them.
 func (w *world) publish(ctx context.Context) error {
-	for i := range 3 {
-		d := draft{shape: "reference scripts published", payer: w.person("stranger"), Draft: w.contracts.Deploy(w.frame(600))}
-		if i == 2 {
-			d.Draft = chain.Draft{Outputs: []chain.Output{{Address: w.person("stranger").Address, Script: mintPolicy()}}}
-		}
-		b, err := w.present(ctx, d)
+	stranger, f := w.person("stranger"), w.frame(600)
+	for _, d := range []chain.Draft{
+		w.contracts.Deploy(f), w.contracts.DeploySlices(f), w.contracts.Deploy(f),
+		{Outputs: []chain.Output{{Address: stranger.Address, Script: mintPolicy()}}},
+	} {
+		b, err := w.present(ctx, draft{shape: "reference scripts published", payer: stranger, Draft: d})
 		if err != nil {
 			return err
 		}
-		if i == 0 {
-			w.published = w.contracts.FindReferences(b.Outputs)
-		}
+		w.published = w.contracts.FindReferences(append(w.published, b.Outputs...))
 	}
 	return nil
 }
