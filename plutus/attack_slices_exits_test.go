@@ -10,8 +10,9 @@ import (
 	"github.com/tallycompute/tally/chain/chaintest"
 )
 
-// unlisted is what is tried on the transitions that are told the slice's list.
-func unlisted() []attack {
+// unlisted is what is tried on the transitions that are told the slice's list. beside is the check that lets nothing else
+// be spent.
+func unlisted(beside string) []attack {
 	relist := func(f func(*world, []byte) []byte) func(*world, *chain.Draft) {
 		return func(w *world, d *chain.Draft) {
 			b := w.moveFields(d)[1].(*data.ByteString).Inner
@@ -25,7 +26,7 @@ func unlisted() []attack {
 		{"the list in another order", "slice.list", relist(func(w *world, b []byte) []byte { return append(slices.Clone(b[36:]), b[:36]...) })},
 		{"no list", "slice.list", relist(func(*world, []byte) []byte { return nil })},
 		{"other terms", "slice.job", resay(0, func(w *world) data.PlutusData { return data.NewByteString(w.otherContested(7).pack()) })},
-		{"a second slice", "items.one", func(w *world, d *chain.Draft) {
+		{"a second slice", beside, func(w *world, d *chain.Draft) {
 			w.spend(d, w.sliceIn(0xef, w.otherContested(1), 0, 1), w.Slices.StubScript)
 			minted(d, w.Slices.Policy).Assets[w.Slices.Token(jobID(w.otherContested(1).pack()), 2).Name] = -1
 		}},
@@ -210,10 +211,14 @@ func leaversData(of ...any) func(*world) data.PlutusData {
 // anotherPolicy makes the lots ones of a policy that lets everybody mint.
 func anotherPolicy(w *world, d *chain.Draft) {
 	script := chaintest.Accepts(4)
-	h := chain.HashScript(script)
-	m := minted(d, w.Policy)
-	m.Policy, m.Redeemer = h, raw(data.NewConstr(0))
+	lotsBy(w, d, chain.HashScript(script), raw(data.NewConstr(0)))
 	d.Scripts = append(d.Scripts, script)
+}
+
+// lotsBy makes the lots ones of another policy.
+func lotsBy(w *world, d *chain.Draft, h chain.ScriptHash, redeemer []byte) {
+	m := minted(d, w.Policy)
+	m.Policy, m.Redeemer = h, redeemer
 	stub := chain.HashScript(bytes.Replace(w.StubScript, w.Policy[:], h[:], 1))
 	for i, o := range d.Outputs {
 		v := chain.Coins(o.Value.Coin)
@@ -257,7 +262,7 @@ func leaveAttacks() attacks {
 			d.Outputs[2].Datum, d.Outputs[2].Value = o.Datum, withNTX(d.Outputs[2].Value, int64(o.Value.Of(ntx))-price-bond)
 		}
 	}
-	return attacks{(*world).leave, func(w *world) chaintest.Actor { return w.stranger }, append(unlisted(), []attack{
+	return attacks{(*world).leave, func(w *world) chaintest.Actor { return w.stranger }, append(unlisted("tx.redeemer"), []attack{
 		{"a leaver's signature is missing", "leave.signer", without(0)},
 		{"another leaver's signature is missing", "leave.signer", without(2)},
 		{"the requester's signature alone", "leave.signer", func(w *world, d *chain.Draft) { d.Signers = []chain.KeyHash{w.requester.Hash} }},
@@ -373,7 +378,7 @@ func leaveLastAttacks() attacks {
 
 func finishAttacks() attacks {
 	margin := func(w *world) chain.Slot { return chain.Slot(w.Params.MarginMS) / chain.Slot(w.at(2)-w.at(1)) }
-	return attacks{(*world).finish, func(w *world) chaintest.Actor { return w.requester }, append(unlisted(), []attack{
+	return attacks{(*world).finish, func(w *world) chaintest.Actor { return w.requester }, append(unlisted("tx.redeemer"), []attack{
 		{"nobody's signature", "finish.signer", nobodySigns},
 		{"a provider's signature", "finish.signer", func(w *world, d *chain.Draft) { d.Signers = []chain.KeyHash{w.providers[0].Hash} }},
 		{"a slice with surplus lovelace, kept", "", func(_ *world, d *chain.Draft) { d.Inputs[0].Value.Coin += 5 }},
@@ -419,7 +424,7 @@ func finishAttacks() attacks {
 }
 
 func dissolveAttacks() attacks {
-	return attacks{(*world).dissolve, func(w *world) chaintest.Actor { return w.stranger }, append(unlisted(), []attack{
+	return attacks{(*world).dissolve, func(w *world) chaintest.Actor { return w.stranger }, append(unlisted("items.one"), []attack{
 		{"a slice with surplus lovelace, kept", "", func(_ *world, d *chain.Draft) { d.Inputs[0].Value.Coin += 5 }},
 		{"a slot too early", "dissolve.time", func(w *world, d *chain.Draft) { d.From, d.Until = w.commitBy-1, w.commitBy+500 }},
 		{"the slice's token and another are burned", "dissolve.burn", func(w *world, d *chain.Draft) {

@@ -27,7 +27,7 @@ func everywhereOfSlices(name string) []attack {
 	case name == "settle":
 		beside, fake = "items.redeemers", "items.token"
 	case name != "dissolve":
-		lots = "items.one" // the lots' policy runs
+		beside, fake, lots = "tx.redeemer", "tx.redeemer", "tx.redeemer" // the lots' policy runs
 	}
 	return []attack{
 		{"another policy mints too", "tx.mint", func(w *world, d *chain.Draft) { w.mintsToo(d, w.after()) }},

@@ -72,6 +72,7 @@ func sentences() map[string]string {
 		"tx.withdrawals":         "the transaction must withdraw no rewards",
 		"tx.votes":               "the transaction must cast no votes",
 		"tx.proposals":           "the transaction must make no proposals",
+		"tx.redeemer":            "beside a slice no other script's output can be spent, and the lots' policy must have a redeemer",
 		"tx.born":                "lots are born exactly where the slices' policy runs too",
 		"tx.range":               "the validity range must have both ends and not be longer than the network allows",
 		"items.datum":            "an output at the lots' address without a datum is no lot",

@@ -75,8 +75,8 @@ func TestHashes(t *testing.T) {
 		policy  string
 		address string
 	}{
-		{"mainnet", chain.Network{Magic: 764824073, ID: 1}, mainnet, "6fa8dbf7c13117a9b500b821c0c176be38471df079d53abc8b8b488e", "addr1wxh4ytw5ddwqemz00rfd0du3qewtf0he53akzj0xk54g2rqw5p0dx"},
-		{"preprod", chain.Network{Magic: 1}, preprod, "685f41957960497ef83f08d0fc783633b183422e75597e79c78a9986", "addr_test1wrv8wlka0nhtycajek88tsp9wwugdu65mepkz6vxjkjx6ggxwd26s"},
+		{"mainnet", chain.Network{Magic: 764824073, ID: 1}, mainnet, "9edc399426496689019897d33e2891c25ccd78429dd3baa5b3ec4d3d", "addr1w89raqvn9mzwnrl7prgm2xztj9mz6amp27wps62pkap45aqlrzd5r"},
+		{"preprod", chain.Network{Magic: 1}, preprod, "2c9ce61a054cef095e1403add041bb35e01e9e4dca3a5f0085ad4067", "addr_test1wzvgmnmgffc5z54xkr6ktp4p5aehl6wdqj0pcmycm34vh7c0cyxkj"},
 	} {
 		got, err := New(c.network, c.params)
 		if err != nil {
