@@ -15,10 +15,15 @@ func nativeLots(w *world, d *chain.Draft) {
 	native := chain.ScriptHash{1, 2, 3}
 	lotsBy(w, d, native, nil)
 	names := func(o *chain.Output) {
-		f, _ := fieldsOf(o.Datum, 0)
-		o.Datum = raw(data.NewConstr(0, f[0], data.NewByteString(native[:])))
+		if f, ok := fieldsOf(o.Datum, 0); ok && len(f) == 2 {
+			o.Datum = raw(data.NewConstr(0, f[0], data.NewByteString(native[:])))
+		}
 	}
-	names(&d.Inputs[0].Output)
+	for i, in := range d.Inputs {
+		if in.Address == w.Slices.Address {
+			names(&d.Inputs[i].Output)
+		}
+	}
 	for i, o := range d.Outputs {
 		if o.Address == w.Slices.Address {
 			names(&d.Outputs[i])

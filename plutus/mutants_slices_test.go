@@ -36,22 +36,33 @@ func (w *world) hasSliceToken(v chain.Value) bool {
 // judgeSlices says whether a transaction of slices that the contracts accept does harm.
 func (d *deal) judgeSlices() error {
 	b := d.body
-	for id := range b.Mint {
-		if id.Policy != d.Policy && id.Policy != d.Slices.Policy {
-			return harm("another policy mints")
-		}
-	}
 	var before, after []Slice
+	elsewhere := 0
 	for _, ref := range b.Inputs {
 		u := d.resolved[ref]
 		if _, script := u.Address.Script(); !script {
 			continue
 		}
 		s, ok := d.readSlice(u, nil)
-		if !ok {
+		switch {
+		case ok:
+			before = append(before, s)
+		case d.namesAnother(u):
+			elsewhere++
+		default:
 			return harm("a script's output is spent that is no slice")
 		}
-		before = append(before, s)
+	}
+	if elsewhere == 1 && len(before) == 0 {
+		return nil // whoever agreed to it bears it
+	}
+	if elsewhere > 0 {
+		return harm("%d slices beside %d that name another policy", len(before), elsewhere)
+	}
+	for id := range b.Mint {
+		if id.Policy != d.Policy && id.Policy != d.Slices.Policy {
+			return harm("another policy mints")
+		}
 	}
 	said, err := DecodeMove(d.move, d.Network)
 	for _, u := range b.Outputs {
@@ -91,6 +102,16 @@ func (d *deal) judgeSlices() error {
 	return errors.Join(paid, dissolved)
 }
 
+// namesAnother says whether an output is a slice that names another lots' policy than ours, as anybody can start one.
+func (d *deal) namesAnother(u chain.UTxO) bool {
+	f, ok := fieldsOf(u.Datum, 0)
+	if !ok || len(f) != 2 || !d.hasSliceToken(u.Value) {
+		return false
+	}
+	policy, ok := readBytes(f[1], len(chain.ScriptHash{}))
+	return ok && chain.ScriptHash(policy) != d.Policy
+}
+
 // readSlice reads a slice of one of the known jobs, or of what a start says, with any shares of the providers', or those
 // that a start says.
 func (d *deal) readSlice(u chain.UTxO, said *Move) (Slice, bool) {
@@ -115,11 +136,9 @@ func (d *deal) readSlice(u chain.UTxO, said *Move) (Slice, bool) {
 			if u.Value.Of(token) != 1 {
 				continue
 			}
-			for i := range shares { // a fixture's shares are of the ordinary rate
-				if sum := shares[i].PriceUNTX + shares[i].BondUNTX; said == nil {
-					shares[i].PriceUNTX = PriceOf(sum, t.BondBps)
-					shares[i].BondUNTX = sum - shares[i].PriceUNTX
-				}
+			for i, x := range shares { // a fixture's shares are of the ordinary rate
+				shares[i].PriceUNTX = PriceOf(x.PriceUNTX+x.BondUNTX, t.BondBps)
+				shares[i].BondUNTX = x.PriceUNTX + x.BondUNTX - shares[i].PriceUNTX
 			}
 			if s, err := d.ReadSlice(u, t, shares); err == nil {
 				return s, true
@@ -256,6 +275,15 @@ func sliceChanges() []change {
 				mintsOf(true, sliceToken(2), -1)(m.world, &m.d)
 			}
 		}},
+		{"a native script for the lots' policy", func(m *mutant) {
+			if k := m.sliceMove(); k == KindLeave || k == KindFinish {
+				nativeLots(m.world, &m.d)
+				m.native = true
+				if m.rng.IntN(2) == 0 {
+					m.spend(&m.d, m.sliceIn(m.byte(), m.sliced, 0, 1), m.Slices.StubScript)
+				}
+			}
+		}},
 		{"a slice's token more", func(m *mutant) { mintsOf(true, sliceToken(m.rng.IntN(4)), int64(1-2*m.rng.IntN(2)))(m.world, &m.d) }},
 		{"a lot's token of a slice more", func(m *mutant) {
 			mintsOf(false, lotToken(State(m.rng.IntN(3))), int64(1-2*m.rng.IntN(2)))(m.world, &m.d)
@@ -267,7 +295,7 @@ func sliceChanges() []change {
 			}
 		}},
 		{"surplus lovelace in a slice", func(m *mutant) {
-			if m.sliceMove() != "" {
+			if m.sliceMove() != "" && len(m.d.Inputs) > 0 {
 				m.d.Inputs[0].Value.Coin += chain.Lovelace(m.rng.IntN(3_000_000))
 			}
 		}},

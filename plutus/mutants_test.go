@@ -115,6 +115,7 @@ type mutant struct {
 	d      chain.Draft
 	fields map[uint64]any
 	done   []string // what was changed
+	native bool     // a native script mints, which Check takes for one without its redeemer
 }
 
 // grow changes a draft and judges what it became. The error is harm that nobody refused.
@@ -164,7 +165,8 @@ func (m *mutant) grow(d chain.Draft, payer chaintest.Actor, n *tally) error {
 		}
 	}
 	verdict := judged.judge()
-	if err := m.ledgerTakes(tx, m.d.From); err != nil {
+	var rule *chain.RuleError
+	if err := m.ledgerTakes(tx, m.d.From); err != nil && !(m.native && errors.As(err, &rule) && rule.Rule == "MissingRedeemers") {
 		n.ledger++
 		return nil
 	}
