@@ -150,17 +150,21 @@ func settleAttacks() attacks {
 			minted(d, w.Slices.Policy).Assets[w.Slices.Token(jobID(t.pack()), 1).Name] = -1
 		}},
 		{"a look-alike in the place of a slice", "items.token", func(w *world, d *chain.Draft) {
-			d.Inputs[1].UTxO = w.fakeSlice(2)
-			delete(minted(d, w.Slices.Policy).Assets, sliceToken(1)(w).Name)
+			lookAlike(w, d)
 		}},
 		{"a look-alike without a datum", "items.datum", func(w *world, d *chain.Draft) {
-			d.Inputs[1].UTxO = w.fakeSlice(2)
-			d.Inputs[1].Datum = nil
-			delete(minted(d, w.Slices.Policy).Assets, sliceToken(1)(w).Name)
+			lookAlike(w, d)
+			d.Inputs[2].Datum = nil
 		}},
 		{"a slice with surplus lovelace, kept", "", func(_ *world, d *chain.Draft) { d.Inputs[0].Value.Coin += 5 }},
 		{"a slice's datum in another encoding", "", func(_ *world, d *chain.Draft) { d.Inputs[0].Datum = definite(d.Inputs[0].Datum) }},
 	}}
+}
+
+// lookAlike puts one in the place of a settlement's last slice: wherever it stands, the slices before it are paid.
+func lookAlike(w *world, d *chain.Draft) {
+	d.Inputs[2].UTxO = w.fakeSlice(3)
+	delete(minted(d, w.Slices.Policy).Assets, w.Slices.Token(jobID(w.otherSliced().pack()), 1).Name)
 }
 
 // jobsData replaces the terms that a settlement's redeemer names.

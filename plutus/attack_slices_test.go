@@ -37,7 +37,7 @@ func everywhereOfSlices(name string) []attack {
 			w.spend(d, u, s)
 		}},
 		{"a lot is spent too", lots, func(w *world, d *chain.Draft) {
-			w.spend(d, w.lotIn(0xee, 1, Open, w.terms), w.StubScript)
+			w.spend(d, w.lotIn(0xee, 1, Open, w.otherJob(3)), w.StubScript)
 		}},
 		{"a stake that names a policy that mints is spent too", beside, func(w *world, d *chain.Draft) {
 			s := w.stake(0xee, 0, 100_000_000, 0)

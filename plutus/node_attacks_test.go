@@ -57,7 +57,8 @@ func (f *field) attack(t *testing.T, r *report, kind string, as attacks) {
 		span = shortSpan
 	}
 	main := newArena(t, f, kind, span)
-	if _, err := main.want(as.draft(main.world, t)); err != nil {
+	whole := as.draft(main.world, t)
+	if _, err := main.want(whole); err != nil {
 		t.Fatal(err)
 	}
 	type trial struct {
@@ -72,7 +73,7 @@ func (f *field) attack(t *testing.T, r *report, kind string, as attacks) {
 		switch {
 		case at.want != "" && err != nil:
 			r.impossible = append(r.impossible, row{kind: kind, name: at.name, want: at.want, why: err.Error()})
-		case at.want != "" && fits:
+		case at.want != "" && fits && d.From < whole.Until:
 			trials = append(trials, trial{at, main})
 		default:
 			own = append(own, trial{at, nil})
