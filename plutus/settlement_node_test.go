@@ -45,7 +45,13 @@ func (f *field) settle(t *testing.T, opens, claims int) (done []expense) {
 // is dissolved.
 func (f *field) slices(t *testing.T, settles int) (done []expense) {
 	t.Helper()
-	record := func(name string, n int) { done = append(done, expense{transition: "slice/" + name, lots: n}) }
+	record := func(name string, n int) { // the largest of each
+		i := slices.IndexFunc(done, func(x expense) bool { return x.transition == "slice/"+name })
+		if i < 0 {
+			i, done = len(done), append(done, expense{transition: "slice/" + name})
+		}
+		done[i].lots = max(done[i].lots, n)
+	}
 	var of []Slice
 	var jobs []Terms
 	var last *crowd
