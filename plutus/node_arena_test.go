@@ -71,7 +71,7 @@ func newArena(tb testing.TB, f *field, kind string, span chain.Slot) *arena {
 	}
 	a.jobs[a.job] = newJob(a.terms, a.seed())
 	contestedSeed := a.seed()
-	if kind != "contested" { // one seed opens one job
+	if kind != "contested" && kind != "start, contested" { // one seed opens one job
 		contestedSeed = f.fund(tb, f.seedOutput())[0]
 		a.contested.Seed = contestedSeed.Ref
 	}
