@@ -70,3 +70,22 @@ func TestStartChecklist(t *testing.T) {
 		})
 	}
 }
+
+// TestChecklistOfAttesters: a job with disputes is witnessed only if all who can decide are on the provider's list.
+func TestChecklistOfAttesters(t *testing.T) {
+	opening, start := newRequest(t), newStart(t)
+	opening.draft, opening.mine.Terms = opening.w.openContested(t), opening.w.contested
+	start.draft, start.mine.Terms = start.w.startSlices(t), start.w.sliced
+	for _, r := range []*request{opening, start} {
+		r.mine.Until = at(r.draft.Until)
+		r.mine.Attesters = r.mine.Terms.Disputes.Attesters.List()
+		if err := r.check(); err != nil {
+			t.Error(err)
+		}
+		var u *Unsafe
+		r.mine.Attesters = r.mine.Attesters[1:]
+		if err := r.check(); !errors.As(err, &u) || u.Check != "attesters" {
+			t.Errorf("an attester that is not mine: %v", err)
+		}
+	}
+}
