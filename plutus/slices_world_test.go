@@ -110,7 +110,10 @@ func resay(i int, f func(*world) data.PlutusData) func(*world, *chain.Draft) {
 		if err != nil {
 			panic(err)
 		}
-		c := x.(*data.Constr)
+		c, ok := x.(*data.Constr)
+		if !ok || i >= len(c.Fields) { // what a mutant has bent
+			return
+		}
 		c.Fields[i] = f(w)
 		m.Redeemer = raw(data.NewConstr(c.Tag, c.Fields...))
 	}
