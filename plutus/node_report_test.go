@@ -163,10 +163,10 @@ These need an output that the contracts let nobody make. They are tried against 
 	return b.String()
 }
 
-// grouped writes rows of one transition that have the same in common in one line.
+// grouped writes rows that have the same in common, and the same attempts, in one line.
 func grouped(b *strings.Builder, rows []row, common func(row) (string, bool)) {
-	names := map[[2]string][]string{}
-	var order [][2]string
+	names, kinds := map[[2]string][]string{}, map[[2]string][]string{}
+	var order, merged [][2]string
 	for _, x := range rows {
 		what, ok := common(x)
 		if !ok {
@@ -179,6 +179,13 @@ func grouped(b *strings.Builder, rows []row, common func(row) (string, bool)) {
 		names[key] = append(names[key], x.name)
 	}
 	for _, key := range order {
-		fmt.Fprintf(b, "| %s | %s | %s |\n", key[0], key[1], strings.Join(names[key], "; "))
+		same := [2]string{key[1], strings.Join(names[key], "; ")}
+		if kinds[same] == nil {
+			merged = append(merged, same)
+		}
+		kinds[same] = append(kinds[same], key[0])
+	}
+	for _, m := range merged {
+		fmt.Fprintf(b, "| %s | %s | %s |\n", strings.Join(kinds[m], "; "), m[0], m[1])
 	}
 }
