@@ -78,8 +78,9 @@ kernels-arm64: prerequisites ## the collective's arithmetic as arm64, under emul
 	@executor/collective/kernel/arm64.sh
 
 .PHONY: contracts
-contracts: ## rebuild the contracts with Aiken and fail on a difference from the committed blueprint
+contracts: prerequisites ## rebuild and test the contracts with Aiken, fail on a difference from the committed blueprints; prints checks that refuse nothing: none
 	@plutus/build.sh --check
+	cd plutus && AIKEN=$$(PATH=$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin command -v aiken) $(GO) test -count=1 -timeout 30m -tags properties -run TestProperties
 
 .PHONY: deployments
 deployments: prerequisites ## pin the contracts of this source in deployments/*.json, above versions that were published
