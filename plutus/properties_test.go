@@ -148,7 +148,7 @@ func aikenTests(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	test := regexp.MustCompile(`(?m)^test (\w+)\(case via any\((?:\w+|\w+\("([^"]+)", _\))\)\)( fail)? \{$`)
+	test := regexp.MustCompile(`(?m)^test (\w+)\(\s*case via any\((?:\w+|\w+\("([^"]+)", _\))\),?\s*\)( fail)? \{$`)
 	tests := map[string]string{}
 	for _, f := range files {
 		source, err := os.ReadFile(f)
