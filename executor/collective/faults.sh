@@ -4,4 +4,4 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 BENCH_OUT=$(cd ../.. && pwd)/bench/faults-collectives.json \
-  go test -tags faults -count=1 -timeout 60m -v -run '^(TestFaults|TestRandomFaults)$' . | grep -v '^=== '
+  go test -tags faults -count=1 -timeout 60m -v -run '^(TestFaults|TestRandomFaults)$' . | grep --line-buffered -v '^=== '
