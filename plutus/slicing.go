@@ -30,7 +30,10 @@ func (c *Contracts) start(t Terms, parts []Part, seed chain.UTxO, size int, f Fr
 		}
 		shares = append(shares, Share{Provider: l.Provider, PriceUNTX: l.PriceUNTX, BondUNTX: l.BondUNTX})
 	}
-	id, _ := t.JobID()
+	id, err := t.JobID()
+	if err != nil {
+		return chain.Draft{}, err
+	}
 	changes := d.Outputs[len(parts):]
 	m := Move{Kind: KindStart, Terms: t}
 	d.Outputs, d.Mint = nil, nil

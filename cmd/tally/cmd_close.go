@@ -59,7 +59,10 @@ func (b *buyer) proposeClosing(ctx context.Context, s closing) error {
 	if i < 0 || o.Job == nil {
 		return fail(exitNotFound, fmt.Errorf("job %s has no shard %d at a provider", o.ID, s.shard), "tally status %s shows its lots", o.ID)
 	}
-	provider, _ := o.Lots[i].Address.Key()
+	provider, ok := o.Lots[i].Address.Key()
+	if !ok {
+		return fail(exitConfig, fmt.Errorf("the provider of shard %d has %s, no address of a key", s.shard, o.Lots[i].Address), "the job's record is damaged")
+	}
 	v, l, err := b.book.version(ctx, escrow.Key{Job: plutus.JobID(*o.Job), Provider: provider})
 	if err != nil {
 		return err

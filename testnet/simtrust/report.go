@@ -110,9 +110,11 @@ func (r *report) measures() (ms []measure.Measure) {
 	add("false_disputes/least_price_of_a_lot", r.result.falsePrice(), "ADA")
 	add("verification/cost", 100*r.result.verification(), "%")
 	add("verification/least_price_of_a_lot", r.checkedPrice(), "ADA")
-	rate, _ := r.setup.Deal.LeastRate(r.setup.check(0), 0)
-	add("bound/rate", 100*rate, "%")
-	n, _ := r.setup.Deal.LeastShards(r.setup.check(0), 0)
-	add("bound/shards_of_a_lot", float64(n), "shards")
+	if rate, ok := r.setup.Deal.LeastRate(r.setup.check(0), 0); ok {
+		add("bound/rate", 100*rate, "%")
+	}
+	if n, ok := r.setup.Deal.LeastShards(r.setup.check(0), 0); ok {
+		add("bound/shards_of_a_lot", float64(n), "shards")
+	}
 	return ms
 }
