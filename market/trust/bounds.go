@@ -63,15 +63,21 @@ func (d Deal) LeastShards(c Check, than float64) (uint32, bool) {
 }
 
 // LeastStake is how much must be at risk so that a provider does not fight for a wrong result, but concedes, whatever it
-// has promised to how many attesters. false: they are captured for certain.
+// has promised to how many attesters. false: they are captured for certain, or there are none.
 func (d Deal) LeastStake(c Check) (untx uint64, ok bool) {
+	if !d.Contested() {
+		return 0, false
+	}
 	d.Terms.Disputes.AtRiskUNTX = 0
 	return least(d.Fight(c)-d.Concede(), 1-c.Captured)
 }
 
 // LeastStakeHeld is how much would have to be at risk so that nonsense brings no more than than, if every provider that is
-// found lost it. Today's contracts let it concede instead: this says what that costs.
+// found lost it. Today's contracts let it concede instead: this says what that costs. false: none is enough.
 func (d Deal) LeastStakeHeld(c Check, than float64) (untx uint64, ok bool) {
+	if !d.Contested() {
+		return 0, d.Paid() <= than
+	}
 	d.Terms.Disputes.AtRiskUNTX = 0
 	found := c.Finds(d.Shards)
 	return least(found*d.Fight(c)+(1-found)*d.Paid()-than, found*(1-c.Captured))

@@ -97,8 +97,11 @@ func (d Deal) Judged() float64 {
 // Lapse is what a provider has of whose lot attesters say nothing, or not enough of them the same.
 func (d Deal) Lapse() float64 { return d.gain(plutus.Disputed, plutus.KindLapse, 0, 0) }
 
-// Fight is what a provider can expect that waits for a verdict on a wrong result.
+// Fight is what a provider can expect that waits for a verdict on a wrong result: where there is none, the whole price.
 func (d Deal) Fight(c Check) float64 {
+	if !d.Contested() {
+		return d.Paid()
+	}
 	right := d.gain(plutus.Disputed, plutus.KindVerdict, d.PriceUNTX, 0)
 	return c.Captured*right + (1-c.Captured)*d.Judged()
 }

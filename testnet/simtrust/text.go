@@ -130,30 +130,31 @@ var unitRates = []float64{0.01, 0.02, 0.03, 0.05, 0.1, 0.2}
 const bearable = 0.1
 
 // units are how finely a price must be divided, and what stake would do instead.
-func (r *report) units() (t table) {
+func (r *report) units(rates []float64) (t table) {
 	t.add("Rate|Shards of a lot, at least|Unit at most, NTX|Stake at risk that would do for a lot of one shard, were it always lost, NTX|" +
 		"Vouchers, at least, so that one that does nothing gets a tenth|Unit at most, NTX")
-	for _, rate := range unitRates {
+	for _, rate := range rates {
 		d, c := r.setup.Deal, r.setup.check(0)
 		c.Rate = rate
-		n, _ := d.LeastShards(c, 0)
-		v, _ := d.LeastUnits(c, bearable*d.Paid())
+		n, ok := d.LeastShards(c, 0)
+		v, ok2 := d.LeastUnits(c, bearable*d.Paid())
 		d.Shards = 1
-		stake, _ := d.LeastStakeHeld(c, 0)
-		t.add("%.0f %%|%d|%.3f|%.1f|%d|%.4f", 100*rate, n, d.Paid()/ntx/float64(n), float64(stake)/ntx, v, d.Paid()/ntx/float64(v))
+		stake, ok3 := d.LeastStakeHeld(c, 0)
+		t.add("%.0f %%|%s|%s|%s|%s|%s", 100*rate, bound(ok, "%d", n), bound(ok, "%.3f", d.Paid()/ntx/float64(n)),
+			bound(ok3, "%.1f", float64(stake)/ntx), bound(ok2, "%d", v), bound(ok2, "%.4f", d.Paid()/ntx/float64(v)))
 	}
 	return t
 }
 
 // captures are the stakes that keep a provider from fighting, by how many attesters can be hired.
-func (r *report) captures() (t table) {
+func (r *report) captures(shares []float64) (t table) {
 	q := r.setup.Deal.Terms.Disputes
 	n := len(q.Attesters.List())
 	t.add("Attesters for hire|Chance that %d of %d are|Stake at risk, at least, NTX", q.Threshold, n)
-	for _, x := range sweepCrooks {
+	for _, x := range shares {
 		w := panel(n, int(q.Threshold), x)
-		stake, _ := r.setup.Deal.LeastStake(r.setup.check(w))
-		t.add("%.0f %%|%.1f %%|%.2f", 100*x, 100*w, float64(stake)/ntx)
+		stake, ok := r.setup.Deal.LeastStake(r.setup.check(w))
+		t.add("%.0f %%|%.1f %%|%s", 100*x, 100*w, bound(ok, "%.2f", float64(stake)/ntx))
 	}
 	return t
 }
@@ -170,12 +171,15 @@ func panel(n, k int, share float64) (p float64) {
 	return p
 }
 
-func percent(v float64, ok bool) string {
+// bound is the cell of something that there may not be.
+func bound(ok bool, format string, args ...any) string {
 	if !ok {
 		return "none"
 	}
-	return fmt.Sprintf("%.1f %%", 100*v)
+	return fmt.Sprintf(format, args...)
 }
+
+func percent(v float64, ok bool) string { return bound(ok, "%.1f %%", 100*v) }
 
 // flips are the sweeps.
 func (r *report) flips() (rates, crooks table) {
@@ -234,12 +238,18 @@ func (r *report) generated() string {
 		market.FormatNTX(q.CostUNTX), market.FormatNTX(q.BondUNTX), float64(q.SlashBps)/100, market.FormatNTX(q.AtRiskUNTX), q.Threshold, len(q.Attesters.List()))
 	fmt.Fprintf(&b, "### By policy\n\nWhat nonsense brings, and how often shards must be run again so that it earns nothing.\n\n%s\n", r.policies().markdown())
 	fmt.Fprintf(&b, "### How often to look\n\nThe least rate at which nonsense does not pay; cost is the work that it means to the requester, of the price.\n\n%s\n", r.bounds().markdown())
-	fmt.Fprintf(&b, "### Units and stakes\n\n%s\nA stake keeps a provider from waiting for a verdict that it hopes attesters for hire will give:\n\n%s\n", r.units().markdown(), r.captures().markdown())
+	fmt.Fprintf(&b, "### Units and stakes\n\n%s\nA stake keeps a provider from waiting for a verdict that it hopes attesters for hire will give:\n\n%s\n", r.units(unitRates).markdown(), r.captures(sweepCrooks).markdown())
 	fmt.Fprintf(&b, "### Played\n\n%d jobs of %d lots, of %d shards, of which honest requesters run %.0f %% again; %.0f %% of attesters can be hired.\n\n%s\n"+
 		"Lots of requesters are those of honest providers only, and their profit is what they keep of the price.\n\n%s\n",
 		s.Jobs, s.Lots, d.Shards, 100*s.Rate, 100*s.Crook, r.actors().markdown(), r.promised().markdown())
-	fmt.Fprintf(&b, "Fees are beside these. With them, honest providers' loss stays below 0.1 %% in lots worth %.1f ADA or more, and verification below\n"+
-		"5 %% in lots worth %.1f ADA or more.\n\n", r.result.falsePrice(), r.checkedPrice())
+	worth := func(price float64, ok bool) string {
+		if !ok {
+			return "no lots"
+		}
+		return fmt.Sprintf("lots worth %.1f ADA or more", price)
+	}
+	fmt.Fprintf(&b, "Fees are beside these. With them, honest providers' loss stays below 0.1 %% in %s, and verification below\n"+
+		"5 %% in %s.\n\n", worth(r.result.falsePrice()), worth(r.checkedPrice()))
 	fmt.Fprintf(&b, "### Where it flips\n\n%s\n%s\n", rates.markdown(), crooks.markdown())
 	fmt.Fprintf(&b, "### What goes wrong, and what it costs\n\nOf one such lot. Plus is gain; ADA are fees, the opening included. What the work cost an honest provider is taken off.\n\n%s", r.sides().markdown())
 	return b.String()
