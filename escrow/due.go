@@ -32,13 +32,19 @@ type Policy struct {
 	DeclineLead int64 // a provider without its inputs declines this long before decline_by
 	CommitLead  int64 // a provider whose result is not paid commits at the latest this long before commit_by
 	Patience    int64 // and at the earliest this long after its result was signed
+	LeaveStep   int64 // between the turns of those who leave a slice: what a transaction takes to get into a block
 	Grace       int64 // what is the other side's to do is done in its place this long after it could have been
 }
 
 // Due says which transition the party should make at time now (empty: none), and when to ask again if nothing happens
-// before that (0: only something new can change the answer).
+// before that (0: only something new can change the answer). What a requester does with a lot in a slice it does with all
+// of them: see DueSlice.
 func Due(r Role, l Lot, f Facts, p Policy, now chain.Time) (Kind, chain.Time) {
 	switch {
+	case l.Status == Sliced && r == Provider:
+		return dueShare(l, f, p, now)
+	case l.Status == Sliced:
+		return DueSlice([]Lot{l}, []Facts{f}, p, 0, now)
 	case l.Status == Disputed:
 		return dueDisputed(r, l, f, p, now)
 	case r == Requester:
