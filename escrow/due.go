@@ -21,6 +21,7 @@ type Facts struct {
 	ResultAt    chain.Time // provider: when the result was signed
 	Verified    bool       // requester: the result was fetched and is accepted
 	Faulty      bool       // requester: what was committed is not the result that is due
+	Apart       bool       // requester: others in its slice do not wait for this lot
 
 	Voucher *plutus.Voucher // provider: the last one, verified; nil: none
 	Verdict *plutus.Verdict // of the attesters, on the lot as it is now; nil: none yet

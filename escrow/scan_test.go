@@ -15,9 +15,9 @@ import (
 // ledger holds, and so it is from the events as they are stored.
 func TestFoldIsTheChain(t *testing.T) {
 	seen := map[escrow.Status]bool{}
-	for seed := range uint64(10) {
+	for seed := range uint64(8) {
 		w := newSlices(t, 3)
-		r := rand.New(rand.NewPCG(seed, 2))
+		r := rand.New(rand.NewPCG(seed, 4))
 		var jobs []*opened
 		for range 60 {
 			switch r.IntN(6) {

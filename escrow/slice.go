@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/tallycompute/tally/chain"
+	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/plutus"
 )
 
@@ -34,7 +35,7 @@ func DueSlice(lots []Lot, facts []Facts, p Policy, marginMS uint64, now chain.Ti
 		switch {
 		case f.Verified:
 			verified++
-		case !f.Faulty:
+		case !f.Faulty && !f.Apart:
 			unknown++
 		}
 	}
@@ -51,6 +52,25 @@ func DueSlice(lots []Lot, facts []Facts, p Policy, marginMS uint64, now chain.Ti
 	}
 	before := chain.Time(p.LeaveStep) * chain.Time(len(lots)+1) // the first leaves
 	return at(KindFinish, by-chain.Time(p.CommitLead)-before, now)
+}
+
+// leastShares is from how many providers on slices cost less than lots, even if every third job has a provider that fails.
+const leastShares = 4
+
+// Slices says whether a job of these terms is better opened in slices than in lots, as far as terms say: there are enough
+// providers with turns, and no vouchers, which are redeemed from lots.
+func (p Policy) Slices(t market.Terms) bool {
+	return p.LeaveStep > 0 && len(t.Lots) >= leastShares && t.VoucherEvery == 0 && p.RoomForSlices(t)
+}
+
+// RoomForSlices says whether all providers of a slice have a turn to leave it: after the time for inputs and before
+// decline_by, and after the time for the program and the requester's finish and before commit_by.
+func (p Policy) RoomForSlices(t market.Terms) bool {
+	turns := chain.Time(p.LeaveStep) * chain.Time(min(len(t.Lots), plutus.MaxShares))
+	start := t.Timeouts.Start.After(t.LockUntil)
+	run := t.Timeouts.Run.After(start)
+	return start+turns+chain.Time(p.DeclineLead) <= t.DeclineBy &&
+		run+chain.Time(p.LeaveStep)+turns+chain.Time(p.CommitLead) <= t.CommitBy
 }
 
 // SliceOf puts a slice together from the lots of its job and the output that they are in.

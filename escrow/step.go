@@ -89,12 +89,12 @@ func (l Lot) Mine(key chain.KeyHash) bool {
 	return false
 }
 
-// Opening is the transaction that made the lot, alone or in a slice, and its slot; zero while there is none.
-func (l Lot) Opening() (chain.TxID, chain.Slot) {
+// OpenedBy is the transaction that made the lot, alone or in a slice; zero while there is none.
+func (l Lot) OpenedBy() chain.TxID {
 	if tx, ok := l.Txs[KindStart]; ok {
-		return tx, l.Slots[KindStart]
+		return tx
 	}
-	return l.Txs[KindOpen], l.Slots[KindOpen]
+	return l.Txs[KindOpen]
 }
 
 // PenaltyUNTX is what the provider forfeits of its bond when it does not deliver.

@@ -55,6 +55,7 @@ type LotOutcome struct {
 // Txs are a lot's transactions.
 type Txs struct {
 	Open    *chain.TxID `json:"open,omitempty"`
+	Leave   *chain.TxID `json:"leave,omitempty"` // of a slice: its own, or another's
 	Commit  *chain.TxID `json:"commit,omitempty"`
 	Dispute *chain.TxID `json:"dispute,omitempty"`
 	Settle  *chain.TxID `json:"settle,omitempty"`
@@ -126,8 +127,10 @@ func (o *LotOutcome) settle(l escrow.Lot) {
 	o.Status, o.BondUNTX = l.Status, l.BondUNTX
 	for kind, tx := range l.Txs {
 		switch kind {
-		case escrow.KindOpen:
+		case escrow.KindOpen, escrow.KindStart:
 			o.Txs.Open = &tx
+		case escrow.KindLeave:
+			o.Txs.Leave = &tx
 		case escrow.KindCommit:
 			o.Txs.Commit = &tx
 		case escrow.KindDispute:
