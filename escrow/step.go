@@ -108,9 +108,12 @@ func Step(l Lot, e Event) (Lot, error) {
 	}
 	n := l
 	n.Status = to
+	n.Ref, n.Place = e.Ref, e.Place
+	if to == l.Status {
+		return n, nil // another one left: the lot is in another output, and did nothing itself
+	}
 	n.Txs = with(l.Txs, e.Kind, e.Tx)
 	n.Slots = with(l.Slots, e.Kind, e.Slot)
-	n.Ref, n.Place = e.Ref, e.Place
 	switch to {
 	case Open, Sliced:
 		if l.Status != Absent {

@@ -55,7 +55,7 @@ type LotOutcome struct {
 // Txs are a lot's transactions.
 type Txs struct {
 	Open    *chain.TxID `json:"open,omitempty"`
-	Leave   *chain.TxID `json:"leave,omitempty"` // of a slice: its own, or another's
+	Leave   *chain.TxID `json:"leave,omitempty"` // of a slice
 	Commit  *chain.TxID `json:"commit,omitempty"`
 	Dispute *chain.TxID `json:"dispute,omitempty"`
 	Settle  *chain.TxID `json:"settle,omitempty"`
