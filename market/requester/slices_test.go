@@ -47,6 +47,9 @@ func TestSlicesOneShort(t *testing.T) {
 	if bad := o.Lots[3]; bad.Accepted || bad.Status != escrow.Refunded || bad.RefundedUNTX != price(3) || bad.PenaltyUNTX != price(3)/10 {
 		t.Errorf("%+v", bad)
 	}
+	if a, b := o.Lots[0].Txs, o.Lots[3].Txs; b.Leave == nil || b.Settle == nil || a.Settle == nil || *b.Leave != *a.Settle || *b.Settle == *a.Settle {
+		t.Errorf("%+v and %+v", a, b)
+	}
 	if kinds := w.kindsOf(t, o); kinds != "start finish" {
 		t.Errorf("the first lot's transitions: %s", kinds)
 	}
