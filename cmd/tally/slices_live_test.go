@@ -122,7 +122,7 @@ func (c *court) left(t *testing.T) {
 	if err := run.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	all := c.waits(t, id, 3*time.Minute)
+	all := c.waits(t, id, 8*time.Minute)
 	for _, l := range all {
 		if l.Status != escrow.Claimed {
 			t.Errorf("a lot is %s", l.Status)
@@ -148,8 +148,9 @@ func (c *court) finished(t *testing.T) {
 // waits until all lots of a job have ended.
 func (c *court) waits(t *testing.T, id string, most time.Duration) []lotStory {
 	t.Helper()
-	var all []lotStory
+	last := ""
 	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(time.Second) {
+		var all []lotStory
 		a := c.run(t, c.Requester.Home, "", nil, "escrow", id, "-o", "json")
 		a.wants(t, 0)
 		if err := json.Unmarshal([]byte(a.out), &all); err != nil {
@@ -158,7 +159,8 @@ func (c *court) waits(t *testing.T, id string, most time.Duration) []lotStory {
 		if !slices.ContainsFunc(all, func(l lotStory) bool { return !l.Status.Final() }) {
 			return all
 		}
+		last = a.out
 	}
-	t.Fatalf("%+v", all)
+	t.Fatal(last)
 	return nil
 }
