@@ -45,8 +45,8 @@ crash: setup build ## SIGKILL requester and provider in each phase, restart, pri
 	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 60m -tags crash -v -run Crash ./testnet
 
 .PHONY: disputes
-disputes: setup build ## every end of a lot and a stake, dishonest and silent attesters, two versions of the contracts, two producers that are cut apart
-	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 40m -tags disputes -v -run '^TestDisputes|^TestVersions|^TestVouchersLive|^TestForks' ./cmd/tally
+disputes: setup build ## every end of a lot and a stake, dishonest and silent attesters, two versions of the contracts, slices, two producers that are cut apart
+	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 40m -tags disputes -v -run '^TestDisputes|^TestVersions|^TestVouchersLive|^TestForks|^TestSlicesLive' ./cmd/tally
 
 .PHONY: rollback
 rollback: setup-tests build ## rollbacks at every block to every depth, kills at every byte, full disks; two real producers and a cut network

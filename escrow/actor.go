@@ -31,6 +31,8 @@ type Book interface {
 	Tip() chain.Slot
 	// Lots are the actor's own lots, in any state.
 	Lots(ctx context.Context) ([]Lot, error)
+	// JobLots are all lots of a job, whoever's.
+	JobLots(ctx context.Context, id plutus.JobID) ([]Lot, error)
 	// Held is the output that holds a lot now; false: it is spent, or not known.
 	Held(ctx context.Context, ref chain.OutRef) (chain.UTxO, bool, error)
 	// Stakes are a provider's, of which verdicts of these contracts may take, whatever state they are in.
@@ -142,54 +144,6 @@ func (a *Actor) submit(ctx context.Context, s *sent) error {
 	return fmt.Errorf("submit %s: %w", s.id, err)
 }
 
-// batch is lots that one transaction settles, with what the party knows of each.
-type batch struct {
-	kind  Kind
-	lots  []Lot
-	facts []Facts
-}
-
-// halves splits a batch of more than one lot.
-func (b *batch) halves() (*batch, *batch) {
-	n := len(b.lots) / 2
-	return &batch{b.kind, b.lots[:n], b.facts[:n]}, &batch{b.kind, b.lots[n:], b.facts[n:]}
-}
-
-// batches groups what is due: approvals and refunds by job, claims and vouchers all together, the rest one by one.
-func (a *Actor) batches(ctx context.Context, lots []Lot, now chain.Time, errs *[]error) []*batch {
-	var all []*batch
-	groups := map[string]*batch{}
-	for _, l := range lots {
-		if _, busy := a.waiting[l.Ref]; busy || l.Status.Final() || l.Status == Absent {
-			continue
-		}
-		facts, err := a.Facts(ctx, l.Key)
-		if err != nil {
-			*errs = append(*errs, fmt.Errorf("facts of lot %s: %w", l.Key, err))
-			continue
-		}
-		kind, _ := Due(a.Role, l, facts, a.Policy, now)
-		if kind == "" {
-			continue
-		}
-		group := l.Key.String()
-		switch kind {
-		case KindApprove, KindRefund:
-			group = l.Key.Job.String()
-		case KindClaim, KindRedeem:
-			group = ""
-		}
-		group = string(kind) + group
-		if groups[group] == nil {
-			groups[group] = &batch{kind: kind}
-			all = append(all, groups[group])
-		}
-		groups[group].lots = append(groups[group].lots, l)
-		groups[group].facts = append(groups[group].facts, facts)
-	}
-	return all
-}
-
 // settle builds, signs and submits one batch; one that does not fit a transaction is halved.
 func (a *Actor) settle(ctx context.Context, b *batch, tip chain.Slot, clock chain.Clock) error {
 	draft, err := a.draft(ctx, b, tip, clock)
@@ -197,7 +151,7 @@ func (a *Actor) settle(ctx context.Context, b *batch, tip chain.Slot, clock chai
 		return fmt.Errorf("%s: %w", b.kind, err)
 	}
 	tx, err := a.Purse.Pay(ctx, draft, string(b.kind))
-	if tooLarge(err) && len(b.lots) > 1 {
+	if tooLarge(err) && len(b.outputs()) > 1 {
 		first, second := b.halves()
 		return errors.Join(a.settle(ctx, first, tip, clock), a.settle(ctx, second, tip, clock))
 	}

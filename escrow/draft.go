@@ -15,14 +15,14 @@ func (a *Actor) draft(ctx context.Context, b *batch, tip chain.Slot, clock chain
 	if err != nil {
 		return chain.Draft{}, err
 	}
+	if b.lots[0].Status == Sliced {
+		return a.sliceDraft(ctx, b, frame, clock)
+	}
 	held := make([]plutus.Lot, len(b.lots))
 	for i, l := range b.lots {
-		u, ok, err := a.Book.Held(ctx, l.Ref)
+		u, err := a.held(ctx, l)
 		if err != nil {
 			return chain.Draft{}, err
-		}
-		if !ok {
-			return chain.Draft{}, fmt.Errorf("lot %s: its output %s is not there: %w", l.Key, l.Ref, ErrTransition)
 		}
 		if held[i], err = a.Contracts.ReadLot(u, l.Terms); err != nil {
 			return chain.Draft{}, fmt.Errorf("lot %s: %w", l.Key, err)
@@ -62,13 +62,26 @@ func (a *Actor) draft(ctx context.Context, b *batch, tip chain.Slot, clock chain
 	return chain.Draft{}, fmt.Errorf("%s: %w", b.kind, ErrTransition)
 }
 
+// held is the output that a lot is in.
+func (a *Actor) held(ctx context.Context, l Lot) (chain.UTxO, error) {
+	u, ok, err := a.Book.Held(ctx, l.Ref)
+	if err == nil && !ok {
+		err = fmt.Errorf("lot %s: its output %s is not there: %w", l.Key, l.Ref, ErrTransition)
+	}
+	return u, err
+}
+
 // frame is the validity range of a transition: from the tip on, as long as allowed, before any deadline.
 func (a *Actor) frame(ctx context.Context, k Kind, l Lot, tip chain.Slot, clock chain.Clock) (plutus.Frame, error) {
 	length := min(chain.Time(a.Validity.Milliseconds()), chain.Time(a.Contracts.Params.MaxRangeMS))
 	end := clock.SlotToTime(tip) + length
 	switch k {
-	case KindCommit:
+	case KindCommit, KindLeave:
 		end = min(end, l.Terms.CommitBy)
+	case KindFinish:
+		if clock.SlotToTime(tip) < l.Terms.CommitBy {
+			end = min(end, l.Terms.CommitBy-chain.Time(a.Contracts.Params.MarginMS))
+		}
 	case KindDecline:
 		end = min(end, l.Terms.DeclineBy)
 	case KindDispute:

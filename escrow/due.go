@@ -21,6 +21,7 @@ type Facts struct {
 	ResultAt    chain.Time // provider: when the result was signed
 	Verified    bool       // requester: the result was fetched and is accepted
 	Faulty      bool       // requester: what was committed is not the result that is due
+	Apart       bool       // requester: others in its slice do not wait for this lot
 
 	Voucher *plutus.Voucher // provider: the last one, verified; nil: none
 	Verdict *plutus.Verdict // of the attesters, on the lot as it is now; nil: none yet
@@ -32,13 +33,19 @@ type Policy struct {
 	DeclineLead int64 // a provider without its inputs declines this long before decline_by
 	CommitLead  int64 // a provider whose result is not paid commits at the latest this long before commit_by
 	Patience    int64 // and at the earliest this long after its result was signed
+	LeaveStep   int64 // between the turns of those who leave a slice: what a transaction takes to get into a block
 	Grace       int64 // what is the other side's to do is done in its place this long after it could have been
 }
 
 // Due says which transition the party should make at time now (empty: none), and when to ask again if nothing happens
-// before that (0: only something new can change the answer).
+// before that (0: only something new can change the answer). What a requester does with a lot in a slice it does with all
+// of them: see DueSlice.
 func Due(r Role, l Lot, f Facts, p Policy, now chain.Time) (Kind, chain.Time) {
 	switch {
+	case l.Status == Sliced && r == Provider:
+		return dueShare(l, f, p, now)
+	case l.Status == Sliced:
+		return DueSlice([]Lot{l}, []Facts{f}, p, 0, now)
 	case l.Status == Disputed:
 		return dueDisputed(r, l, f, p, now)
 	case r == Requester:

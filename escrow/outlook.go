@@ -25,6 +25,11 @@ func (l Lot) Outlook(now chain.Time) (all []Prospect) {
 		}
 	}
 	switch l.Status {
+	case Sliced:
+		add(Prospect{KindLeave, "provider", 0, t.CommitBy, "its lot is one of its own, with its result or without"})
+		add(Prospect{KindSettle, "requester", 0, 0, "all in the slice are paid"})
+		add(Prospect{KindFinish, "requester", 0, 0, "the provider is paid, or its lot is one of its own"})
+		add(Prospect{KindDissolve, "anyone", t.CommitBy, 0, fmt.Sprintf("the price goes back, with a penalty of %d µNTX", l.PenaltyUNTX())})
 	case Open:
 		add(Prospect{KindDecline, "provider", 0, t.DeclineBy, "the price goes back to the requester, the bond to the provider"})
 		add(Prospect{KindCommit, "provider", 0, t.CommitBy, "its result is on chain, and the review begins"})

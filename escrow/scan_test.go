@@ -16,14 +16,15 @@ import (
 func TestFoldIsTheChain(t *testing.T) {
 	seen := map[escrow.Status]bool{}
 	for seed := range uint64(8) {
-		w := newWorld(t, 3)
-		r := rand.New(rand.NewPCG(seed, 1))
+		w := newSlices(t, 3)
+		r := rand.New(rand.NewPCG(seed, 4))
 		var jobs []*opened
 		for range 60 {
 			switch r.IntN(6) {
 			case 0:
-				if len(jobs) < 4 {
+				if len(jobs) < 5 {
 					open := w.open
+					w.sliced = len(jobs) == 2 || len(jobs) == 4
 					if len(jobs)%2 == 1 {
 						open = w.contest
 					}
@@ -66,7 +67,7 @@ func TestFoldIsTheChain(t *testing.T) {
 	}
 	for _, s := range []escrow.Status{
 		escrow.Open, escrow.Committed, escrow.Disputed, escrow.Approved, escrow.Claimed, escrow.Refunded, escrow.Declined, escrow.Redeemed,
-		escrow.Conceded, escrow.Lapsed,
+		escrow.Conceded, escrow.Lapsed, escrow.Sliced,
 	} {
 		if !seen[s] {
 			t.Errorf("no lot was ever %s", s)
@@ -98,6 +99,10 @@ func (o *opened) check(p *party) {
 	if l.Status == escrow.Disputed {
 		want += disputeBond
 	}
+	if l.Status == escrow.Sliced {
+		o.checkShare(p, l)
+		return
+	}
 	held, found := chain.UTxO{}, false
 	for _, u := range o.ledger.UTxOs(o.contracts.Address) {
 		if lot, err := o.contracts.ReadLot(u, o.terms); err == nil && lot.Job == o.id && lot.Provider == p.Address {
@@ -114,6 +119,25 @@ func (o *opened) check(p *party) {
 	case held.Value.Of(ntx) != want || l.PriceUNTX != price || l.BondUNTX != bond || l.Status != escrow.Disputed && held.Value.Coin != l.Lovelace:
 		o.Fatalf("the lot is of %d and %d, the ledger holds %v", l.PriceUNTX, l.BondUNTX, held.Value)
 	}
+}
+
+// checkShare holds a lot in a slice against the ledger's output.
+func (o *opened) checkShare(p *party, l escrow.Lot) {
+	o.Helper()
+	all, err := p.book.JobLots(o.Context(), o.id)
+	o.must(err)
+	for _, u := range o.ledger.UTxOs(o.contracts.Slices.Address) {
+		if u.Ref != l.Ref {
+			continue
+		}
+		s, err := escrow.SliceOf(o.contracts, all, u)
+		o.must(err)
+		if want := (plutus.Share{Provider: p.Address, PriceUNTX: price, BondUNTX: bond}); len(s.Shares) != l.Place.Of || s.Shares[l.Place.Index] != want {
+			o.Fatalf("the lot is at %+v of %+v", l.Place, s.Shares)
+		}
+		return
+	}
+	o.Fatalf("the lot is in slice %s, which the ledger does not hold", l.Ref)
 }
 
 // TestNotMine: a lot that names a provider who never signed its opening is in the book, and is not its own.

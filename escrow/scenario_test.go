@@ -16,8 +16,9 @@ import (
 // Scenarios are text. A line is what happens or what is expected:
 //
 //	terms decline_by=… commit_by=… bond_bps=… penalty_bps=… [dispute_bond=… dispute_cost=… slash_bps=… share_bps=…]
-//	policy decline_lead=… commit_lead=… patience=… grace=…
+//	policy decline_lead=… commit_lead=… patience=… leave_step=… grace=…
 //	open price=… bond=…  |  commit claim_at=…  |  dispute deadline=…
+//	start price=… bond=… index=… of=…  |  leave|finish to=STATUS [index=… of=…] [claim_at=…]  |  settle|dissolve
 //	approve|claim|refund|decline|redeem|close|verdict|concede|lapse [award=… slash=…] [provider=… requester=… payee=…]
 //	fact inputs | fact result at=… | fact verified | fact faulty | fact voucher | fact verdict | fact concede
 //	due requester|provider now=… → TRANSITION [then=…] | nothing [then=…]
@@ -73,7 +74,7 @@ func runScenario(t *testing.T, file string) {
 func (s *scenario) do(words []string) error {
 	args := map[string]int64{}
 	for _, w := range words {
-		if k, v, ok := strings.Cut(w, "="); ok {
+		if k, v, ok := strings.Cut(w, "="); ok && k != "to" {
 			n, err := strconv.ParseInt(v, 10, 64)
 			if err != nil {
 				return err
@@ -93,7 +94,7 @@ func (s *scenario) do(words []string) error {
 		}
 		return nil
 	case "policy":
-		s.policy = Policy{args["decline_lead"], args["commit_lead"], args["patience"], args["grace"]}
+		s.policy = Policy{args["decline_lead"], args["commit_lead"], args["patience"], args["leave_step"], args["grace"]}
 		return nil
 	case "fact":
 		switch words[1] {
@@ -123,7 +124,15 @@ func (s *scenario) do(words []string) error {
 	case "due":
 		return s.due(words, args)
 	}
-	return s.event(Kind(words[0]), args)
+	to := Absent
+	for _, w := range words {
+		if name, ok := strings.CutPrefix(w, "to="); ok {
+			if err := to.UnmarshalText([]byte(name)); err != nil {
+				return err
+			}
+		}
+	}
+	return s.event(Kind(words[0]), to, args)
 }
 
 func (s *scenario) due(words []string, args map[string]int64) error {
@@ -142,11 +151,19 @@ func (s *scenario) due(words []string, args map[string]int64) error {
 	return nil
 }
 
-func (s *scenario) event(k Kind, args map[string]int64) error {
+func (s *scenario) event(k Kind, to Status, args map[string]int64) error {
 	s.tx++
-	e := Event{Kind: k, Tx: chain.TxID{s.tx}, Slot: chain.Slot(s.tx)}
+	e := Event{Kind: k, To: to, Tx: chain.TxID{s.tx}, Slot: chain.Slot(s.tx)}
+	e.Place = plutus.Place{Index: int(args["index"]), Of: int(args["of"])}
+	switch {
+	case to == Open || to == Sliced || to == Committed:
+		e.Ref = chain.OutRef{Tx: e.Tx}
+		k = KindLeave
+	}
 	switch k {
-	case KindOpen:
+	case KindLeave:
+		e.Root, e.ClaimAt = [32]byte{1}, chain.Time(args["claim_at"])
+	case KindOpen, KindStart:
 		e.Terms, e.PriceUNTX, e.BondUNTX = s.terms, uint64(args["price"]), uint64(args["bond"])
 		e.Ref = chain.OutRef{Tx: e.Tx}
 	case KindCommit:

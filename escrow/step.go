@@ -23,8 +23,9 @@ type Event struct {
 	Kind Kind       `json:"kind"`
 	Tx   chain.TxID `json:"tx"`
 	Slot chain.Slot `json:"slot"`
+	To   Status     `json:"to,omitempty"` // the state after it; Absent: there is only one
 
-	// KindOpen
+	// KindOpen, KindStart
 	Terms     plutus.Terms    `json:"terms,omitzero"`
 	Address   chain.Address   `json:"address,omitzero"` // pays the provider
 	Payers    []chain.KeyHash `json:"payers,omitempty"` // the keys that signed the opening
@@ -32,10 +33,11 @@ type Event struct {
 	BondUNTX  uint64          `json:"bond_untx,omitempty"`
 	Lovelace  chain.Lovelace  `json:"lovelace,omitempty"`
 
-	// KindOpen, KindCommit, KindDispute: the output that holds the lot from now on
-	Ref chain.OutRef `json:"ref,omitzero"`
+	// The output that holds the lot from now on, and where in it, if it is a slice; none at a lot's end
+	Ref   chain.OutRef `json:"ref,omitzero"`
+	Place plutus.Place `json:"place,omitzero"`
 
-	// KindCommit
+	// KindCommit, KindLeave with a result
 	Root    [32]byte   `json:"root,omitzero"`
 	ClaimAt chain.Time `json:"claim_at,omitempty"`
 
@@ -61,7 +63,8 @@ type Lot struct {
 	PriceUNTX uint64
 	BondUNTX  uint64
 	Lovelace  chain.Lovelace
-	Ref       chain.OutRef
+	Ref       chain.OutRef // of the lot, or of the slice that it is in
+	Place     plutus.Place // in the slice, if it is sliced
 	Root      [32]byte
 	ClaimAt   chain.Time
 	Deadline  chain.Time // of verdicts, once disputed
@@ -86,35 +89,50 @@ func (l Lot) Mine(key chain.KeyHash) bool {
 	return false
 }
 
+// OpenedBy is the transaction that made the lot, alone or in a slice; zero while there is none.
+func (l Lot) OpenedBy() chain.TxID {
+	if tx, ok := l.Txs[KindStart]; ok {
+		return tx
+	}
+	return l.Txs[KindOpen]
+}
+
 // PenaltyUNTX is what the provider forfeits of its bond when it does not deliver.
 func (l Lot) PenaltyUNTX() uint64 { return plutus.PenaltyOf(l.PriceUNTX, l.Terms.PenaltyBps) }
 
 // Step applies one event. It changes neither argument's maps.
 func Step(l Lot, e Event) (Lot, error) {
-	to, err := next(l.Status, e.Kind)
+	to, err := next(l.Status, e.Kind, e.To)
 	if err != nil {
 		return l, fmt.Errorf("lot %s: %w", l.Key, err)
 	}
 	n := l
 	n.Status = to
+	n.Ref, n.Place = e.Ref, e.Place
+	if to == l.Status {
+		return n, nil // another one left: the lot is in another output, and did nothing itself
+	}
 	n.Txs = with(l.Txs, e.Kind, e.Tx)
 	n.Slots = with(l.Slots, e.Kind, e.Slot)
-	switch e.Kind {
-	case KindOpen:
+	switch to {
+	case Open, Sliced:
+		if l.Status != Absent {
+			return n, nil
+		}
 		n.Terms, n.Address, n.Payers = e.Terms, e.Address, e.Payers
-		n.PriceUNTX, n.BondUNTX, n.Lovelace, n.Ref = e.PriceUNTX, e.BondUNTX, e.Lovelace, e.Ref
+		n.PriceUNTX, n.BondUNTX, n.Lovelace = e.PriceUNTX, e.BondUNTX, e.Lovelace
 		return n, nil
-	case KindCommit:
-		n.Ref, n.Root, n.ClaimAt = e.Ref, e.Root, e.ClaimAt
+	case Committed:
+		n.Root, n.ClaimAt = e.Root, e.ClaimAt
 		return n, nil
-	case KindDispute:
+	case Disputed:
 		if l.Terms.Disputes == (plutus.Disputes{}) {
 			return l, fmt.Errorf("lot %s: its terms allow no disputes: %w", l.Key, ErrTransition)
 		}
-		n.Ref, n.Deadline = e.Ref, e.Deadline
+		n.Deadline = e.Deadline
 		return n, nil
 	}
-	n.Ref, n.AwardUNTX = chain.OutRef{}, e.AwardUNTX
+	n.Ref, n.Place, n.AwardUNTX = chain.OutRef{}, plutus.Place{}, e.AwardUNTX
 	n.ToProviderUNTX, n.ToRequesterUNTX, n.ToPayeeUNTX, n.ToSinkUNTX = e.ToProviderUNTX, e.ToRequesterUNTX, e.ToPayeeUNTX, e.ToSinkUNTX
 	n.TakenUNTX = e.TakenUNTX
 	got := plutus.Split{ProviderUNTX: e.ToProviderUNTX, RequesterUNTX: e.ToRequesterUNTX, PayeeUNTX: e.ToPayeeUNTX, SinkUNTX: e.ToSinkUNTX}

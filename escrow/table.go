@@ -24,6 +24,7 @@ const (
 	Open
 	Committed
 	Disputed
+	Sliced // in a slice, with others of its job
 	Approved
 	Claimed
 	Redeemed
@@ -36,7 +37,7 @@ const (
 )
 
 var statusNames = [...]string{
-	"absent", "open", "committed", "disputed",
+	"absent", "open", "committed", "disputed", "sliced",
 	"approved", "claimed", "redeemed", "refunded", "declined", "judged", "conceded", "lapsed", "closed",
 }
 
@@ -67,7 +68,7 @@ func (s Status) Final() bool { return s >= Approved }
 // Kind names a transition.
 type Kind string
 
-// The transitions of a lot.
+// The transitions of a lot. Those of a slice are transitions of each lot in it.
 const (
 	KindOpen    Kind = "open"
 	KindCommit  Kind = "commit"
@@ -81,6 +82,12 @@ const (
 	KindVerdict Kind = "verdict"
 	KindConcede Kind = "concede"
 	KindLapse   Kind = "lapse"
+
+	KindStart    Kind = "start"
+	KindSettle   Kind = "settle"
+	KindLeave    Kind = "leave"
+	KindFinish   Kind = "finish"
+	KindDissolve Kind = "dissolve"
 )
 
 // Transition is a row of the state table.
@@ -109,14 +116,27 @@ func Table() []Transition {
 		{Disputed, KindConcede, Conceded},
 		{Disputed, KindLapse, Lapsed},
 		{Disputed, KindClose, Closed},
+		{Absent, KindStart, Sliced},
+		{Sliced, KindSettle, Approved},
+		{Sliced, KindLeave, Open},
+		{Sliced, KindLeave, Committed},
+		{Sliced, KindLeave, Sliced}, // another one left
+		{Sliced, KindFinish, Open},
+		{Sliced, KindFinish, Approved},
+		{Sliced, KindDissolve, Refunded},
 	}
 }
 
-func next(from Status, on Kind) (Status, error) {
+// next is the state after a transition. Some lead to one of several: to is which, and Absent where there is no choice.
+func next(from Status, on Kind, to Status) (Status, error) {
+	var found []Status
 	for _, t := range Table() {
-		if t.From == from && t.On == on {
-			return t.To, nil
+		if t.From == from && t.On == on && (to == Absent || to == t.To) {
+			found = append(found, t.To)
 		}
 	}
-	return from, fmt.Errorf("%s while %s: %w", on, from, ErrTransition)
+	if len(found) != 1 {
+		return from, fmt.Errorf("%s while %s: %w", on, from, ErrTransition)
+	}
+	return found[0], nil
 }

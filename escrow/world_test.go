@@ -28,7 +28,7 @@ const (
 )
 
 // policy is in milliseconds; a slot is 1000.
-var policy = escrow.Policy{DeclineLead: 20_000, CommitLead: 60_000, Patience: 100_000, Grace: 50_000}
+var policy = escrow.Policy{DeclineLead: 20_000, CommitLead: 60_000, Patience: 100_000, LeaveStep: 20_000, Grace: 50_000}
 
 // party is an actor with what it knows beside the chain.
 type party struct {
@@ -48,6 +48,7 @@ type world struct {
 	requester *party
 	providers []*party
 	jobs      int
+	sliced    bool // jobs are opened in slices
 }
 
 func newWorld(t *testing.T, providers int, change ...func(*chain.Params)) *world {
@@ -166,7 +167,13 @@ func (w *world) openWith(change func(*plutus.Terms), providers ...*party) *opene
 	for _, p := range providers {
 		parts = append(parts, plutus.Part{Provider: p.Address, PriceUNTX: price, BondInput: w.coin(p), BondChange: p.Address})
 	}
-	draft, err := w.contracts.Open(terms, parts, seed, plutus.Frame{From: w.ledger.Slot(), Until: w.ledger.Slot() + 100})
+	opening, want := w.contracts.Open, escrow.Open
+	refs, err := w.requester.book.References(w.Context())
+	w.must(err)
+	if w.sliced {
+		opening, want = w.contracts.Start, escrow.Sliced
+	}
+	draft, err := opening(terms, parts, seed, plutus.Frame{From: w.ledger.Slot(), Until: w.ledger.Slot() + 100, References: refs})
 	w.must(err)
 	tx, err := w.requester.purse.Balance(w.Context(), draft, "open")
 	w.must(err)
@@ -180,7 +187,7 @@ func (w *world) openWith(change func(*plutus.Terms), providers ...*party) *opene
 	o := &opened{w, terms, id}
 	w.block(1)
 	for _, p := range providers {
-		o.is(p, escrow.Open)
+		o.is(p, want)
 	}
 	return o
 }

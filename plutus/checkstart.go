@@ -29,6 +29,16 @@ func (c *Contracts) CheckStart(tx *chain.Tx, resolved []chain.UTxO, m Mine, p ch
 	})
 }
 
+// Starts says whether a transaction mints slices: it is then for CheckStart, as any other opening is for CheckOpening.
+func (c *Contracts) Starts(b chain.TxBody) bool {
+	for token := range b.Mint {
+		if token.Policy == c.Slices.Policy {
+			return true
+		}
+	}
+	return false
+}
+
 // slicesAlone: the slices' policy alone mints, slices of the job whose terms I agreed to.
 func (o *opening) slicesAlone() error {
 	id, err := o.Terms.JobID()

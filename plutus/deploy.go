@@ -37,6 +37,11 @@ func (c *Contracts) Missing(d chain.Draft, utxos []chain.UTxO) (n int) {
 	return n
 }
 
+// Whole says whether all scripts are published in these outputs, those of slices too.
+func (c *Contracts) Whole(utxos []chain.UTxO) bool {
+	return c.Missing(c.Deploy(Frame{}), utxos)+c.Missing(c.DeploySlices(Frame{}), utxos) == 0
+}
+
 // FindReferences picks the published scripts out of outputs: at most one of each, the first by reference, and only at
 // the lots' address, where they stay.
 func (c *Contracts) FindReferences(utxos []chain.UTxO) []chain.UTxO {

@@ -7,13 +7,15 @@ import (
 	"github.com/tallycompute/tally/chain"
 )
 
-// Event is what a transaction in a block did to one lot.
+// Event is what a transaction in a block did to one lot, or to one share of a slice, which Lot then tells as the lot that
+// it would be.
 type Event struct {
 	Kind   Kind            `json:"kind"`
-	Lot    Lot             `json:"lot"`             // as it is after Open, Commit and Dispute, as it was before any other transition
-	Spent  chain.OutRef    `json:"spent,omitzero"`  // the output that held the lot before; none at Open
+	Lot    Lot             `json:"lot"`             // as it is after the transition; as it was, if it has ended
+	Spent  chain.OutRef    `json:"spent,omitzero"`  // the output that held the lot before; none at Open and Start
+	Place  Place           `json:"place,omitzero"`  // in the slice that Lot.Ref is; zero: it is in none after this
 	Terms  Terms           `json:"terms,omitzero"`  // all but Claim
-	Payers []chain.KeyHash `json:"payers,omitzero"` // Open: the keys that signed it
+	Payers []chain.KeyHash `json:"payers,omitzero"` // Open, Start: the keys that signed it
 
 	// At the end of a lot: what the redeemer awarded the provider, see Lot.Split, and what each side got.
 	AwardUNTX       uint64 `json:"award_untx,omitempty"`
@@ -43,7 +45,7 @@ func (c *Contracts) Observe(tx chain.BlockTx, lookup func(chain.OutRef) (Lot, bo
 	switch a.Kind {
 	case KindOpen:
 		events, err = c.opened(tx, a)
-	case KindBorn: // of a slice, which is not watched here
+	case KindBorn: // of a slice: ObserveSlices says so
 	case KindCommit, KindDispute:
 		events, err = c.changed(tx, a, lookup)
 	default:

@@ -18,8 +18,8 @@ func (l Lot) Split(k Kind, t Terms, award, slash uint64) (Split, error) {
 	var s Split
 	most, mostSlash := uint64(0), uint64(0)
 	switch k {
-	case KindApprove, KindClaim:
-	case KindRefund:
+	case KindApprove, KindClaim, KindSettle, KindFinish:
+	case KindRefund, KindDissolve:
 		s.RequesterUNTX = price + PenaltyOf(price, t.PenaltyBps)
 	case KindDecline:
 		s.RequesterUNTX = price

@@ -140,8 +140,8 @@ func (j *job) unpaid(ctx context.Context) error {
 // lock says where the opening is that was signed. A lot of another opening, though it names us, is not ours.
 func (j *job) lock(ctx context.Context) (lot escrow.Lot, err error) {
 	lot, err = j.d.Book.Lot(ctx, j.key)
-	if err == nil && lot.Status != escrow.Absent && (lot.Txs[escrow.KindOpen] != j.res.Tx || !lot.Mine(j.d.key)) {
-		j.d.Log.Debug("provider: a lot names us that we did not witness", "job", j.id, "tx", lot.Txs[escrow.KindOpen])
+	if err == nil && lot.Status != escrow.Absent && (lot.OpenedBy() != j.res.Tx || !lot.Mine(j.d.key)) {
+		j.d.Log.Debug("provider: a lot names us that we did not witness", "job", j.id, "tx", lot.OpenedBy())
 		return escrow.Lot{Key: j.key}, nil
 	}
 	return lot, err

@@ -28,6 +28,8 @@ type Book interface {
 	Owns(ctx context.Context, ref chain.OutRef) (bool, error)
 	// Lot folds a lot; its status is Absent if no block opened it.
 	Lot(ctx context.Context, k escrow.Key) (escrow.Lot, error)
+	// References are the published scripts, if any.
+	References(ctx context.Context) ([]chain.UTxO, error)
 	// Changed is closed at the next block applied or undone.
 	Changed() <-chan struct{}
 }

@@ -91,7 +91,18 @@ func (d *Daemon) checks(ctx context.Context, r reservation, p market.TermsPropos
 				return yes || err != nil || madeBy(waiting, ref)
 			},
 		}
-		err := d.Contracts.CheckOpening(tx, resolved, mine, params, clock)
+		body, err := tx.Inspect()
+		if err != nil {
+			return refuse(market.RefusedTx, "%v", err)
+		}
+		check := d.Contracts.CheckOpening
+		if d.Contracts.Starts(body) {
+			if err := d.slices(ctx, terms); err != nil {
+				return err
+			}
+			check = d.Contracts.CheckStart
+		}
+		err = check(tx, resolved, mine, params, clock)
 		if unsure != nil {
 			return unsure
 		}
@@ -100,6 +111,18 @@ func (d *Daemon) checks(ctx context.Context, r reservation, p market.TermsPropos
 		}
 		return d.record(ctx, r, p, tx.ID(), terms, packed)
 	}, nil
+}
+
+// slices refuses a start under which this provider could not leave in its turn, or not in one transaction.
+func (d *Daemon) slices(ctx context.Context, t market.Terms) error {
+	if !d.cfg.Policy.RoomForSlices(t) {
+		return refuse(market.RefusedTerms, "too little time for %d providers to leave a slice one after the other", len(t.Lots))
+	}
+	refs, err := d.Book.References(ctx)
+	if err == nil && !d.Contracts.Whole(refs) {
+		err = refuse(market.RefusedTx, "slices, while their scripts are not published")
+	}
+	return err
 }
 
 // madeBy says whether an output may become ours by an opening that was witnessed and is not in the chain yet.

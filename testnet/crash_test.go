@@ -53,7 +53,7 @@ func newCrashWorld(t *testing.T) *crashWorld {
 	})
 	pace := testnet.DevnetPace()
 	pace.LockMS, pace.MarginMS = 15_000, 4000
-	pace.Policy = escrow.Policy{DeclineLead: 2000, CommitLead: 8000, Patience: 10_000, Grace: 4000}
+	pace.Policy = escrow.Policy{DeclineLead: 2000, CommitLead: 8000, Patience: 10_000, LeaveStep: 400, Grace: 4000}
 	nodeBin := ""
 	if bin := os.Getenv("TALLY_BIN"); bin != "" {
 		nodeBin = filepath.Join(bin, "tally-devnet")
@@ -263,7 +263,16 @@ func (x *crashWorld) killLater(t *testing.T, name string, when func(*testnet.Der
 	if err := x.StartProvider(t.Context(), victim); err != nil {
 		t.Fatal(err)
 	}
-	x.onChain(t, e, func(j *testnet.DerivedJob) bool { return j.Settled() })
+	x.onChain(t, e, func(j *testnet.DerivedJob) bool {
+		opened := map[chain.OutRef]bool{}
+		for _, l := range j.Lots {
+			opened[l.Lot.Ref] = true
+		}
+		if len(opened) != 1 {
+			t.Errorf("the job was opened in %d outputs, not in a slice", len(opened))
+		}
+		return j.Settled()
+	})
 	again, err := x.Requester.Resume(e.ID)
 	if err != nil {
 		t.Fatal(err)

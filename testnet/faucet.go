@@ -80,8 +80,10 @@ func (f *Faucet) Fund(ctx context.Context, n *node.Node, c *plutus.Contracts, gi
 	if err := f.pay(ctx, n, d); err != nil {
 		return fmt.Errorf("gifts: %w", err)
 	}
-	if err := f.pay(ctx, n, c.Deploy(plutus.Frame{})); err != nil {
-		return fmt.Errorf("reference scripts: %w", err)
+	for _, d := range []chain.Draft{c.Deploy(plutus.Frame{}), c.DeploySlices(plutus.Frame{})} {
+		if err := f.pay(ctx, n, d); err != nil {
+			return fmt.Errorf("reference scripts: %w", err)
+		}
 	}
 	return nil
 }

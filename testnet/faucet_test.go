@@ -66,7 +66,7 @@ func TestFaucet(t *testing.T) {
 		t.Errorf("no output holds %v: %v", want, us)
 	}
 	us, err = n.UTxOs(t.Context(), c.Address)
-	if err != nil || len(c.FindReferences(us)) != 3 {
+	if err != nil || len(c.FindReferences(us)) != 5 {
 		t.Errorf("reference scripts: %v, %v", us, err)
 	}
 }

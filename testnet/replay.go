@@ -50,7 +50,7 @@ type DerivedLot struct {
 
 // Paid is what the provider earned: the price, or nothing.
 func (l *DerivedLot) Paid() uint64 {
-	if l.End == plutus.KindApprove || l.End == plutus.KindClaim {
+	if o := outcomes[l.End]; o == "approved" || o == "claimed" {
 		return l.Lot.PriceUNTX
 	}
 	return 0
@@ -70,7 +70,7 @@ func (l *DerivedLot) BondReturned() uint64 { return l.ToProvider - l.Paid() }
 // made against what the contracts say it should have been.
 func Replay(blocks []chain.Block, c *plutus.Contracts, slots ...chain.Slot) (*Derived, error) {
 	r := &replay{
-		c: c, utxos: map[chain.OutRef]chain.UTxO{}, lots: map[chain.OutRef]*DerivedLot{},
+		c: c, utxos: map[chain.OutRef]chain.UTxO{}, lots: map[spot]*DerivedLot{},
 		out: &Derived{
 			Jobs: map[plutus.JobID]*DerivedJob{}, Balances: map[chain.Slot]map[chain.Address]Sum{}, Stakes: map[chain.Slot]map[chain.KeyHash]uint64{},
 		},
@@ -115,9 +115,15 @@ func ReplayJobs(blocks []chain.Block, c *plutus.Contracts, slots ...chain.Slot) 
 type replay struct {
 	c     *plutus.Contracts
 	utxos map[chain.OutRef]chain.UTxO
-	lots  map[chain.OutRef]*DerivedLot // alive, by the output that holds them
+	lots  map[spot]*DerivedLot // alive
 	now   map[chain.OutRef]plutus.Lot
 	out   *Derived
+}
+
+// spot is where a provider's lot is: in an output of its own, or in a slice with others.
+type spot struct {
+	in       chain.OutRef
+	provider chain.Address
 }
 
 func (r *replay) balances(at chain.Slot) {
@@ -147,6 +153,11 @@ func (r *replay) apply(tx chain.BlockTx, slot chain.Slot) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrReplay, err)
 	}
+	sliced, err := r.c.ObserveSlices(tx, func(ref chain.OutRef) (chain.UTxO, bool) { u, ok := r.utxos[ref]; return u, ok })
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrReplay, err)
+	}
+	events = append(events, sliced...)
 	moved := map[chain.Address]delta{}
 	change := func(u chain.UTxO, sign int64) {
 		d := moved[u.Address]
@@ -183,12 +194,12 @@ func (r *replay) events(tx chain.BlockTx, slot chain.Slot, events []plutus.Event
 		j := r.out.Jobs[e.Lot.Job]
 		jobs[e.Lot.Job] = j
 		provider, requester := l.Lot.Provider, j.Terms.Requester
-		switch e.Kind {
-		case plutus.KindOpen:
+		switch {
+		case e.Spent == (chain.OutRef{}):
 			due[requester] -= int64(e.Lot.PriceUNTX)
 			due[provider] -= int64(e.Lot.BondUNTX)
 			lot[provider] += int64(e.Lot.Lovelace)
-		case plutus.KindCommit:
+		case e.Lot.Ref != e.Spent: // it goes on
 			lot[provider] += int64(e.Lot.Lovelace) - int64(l.Lot.Lovelace)
 		default:
 			due[provider] += int64(e.ToProviderUNTX)
@@ -197,7 +208,7 @@ func (r *replay) events(tx chain.BlockTx, slot chain.Slot, events []plutus.Event
 		}
 	}
 	for a, d := range moved {
-		if a != r.c.Address && d.untx != due[a] {
+		if !r.ours(a) && d.untx != due[a] {
 			return fmt.Errorf("%w: %s is richer by %d µNTX, by the contracts it should be %d", ErrReplay, a, d.untx, due[a])
 		}
 	}
@@ -210,7 +221,7 @@ func (r *replay) events(tx chain.BlockTx, slot chain.Slot, events []plutus.Event
 	for _, j := range jobs {
 		j.Fees += tx.Fee
 		for a, d := range moved {
-			if a != r.c.Address {
+			if !r.ours(a) {
 				j.Costs[a] -= d.lovelace + lot[a]
 			}
 		}
@@ -218,8 +229,11 @@ func (r *replay) events(tx chain.BlockTx, slot chain.Slot, events []plutus.Event
 	return nil
 }
 
+// ours says whether an address is where lots or slices are.
+func (r *replay) ours(a chain.Address) bool { return a == r.c.Address || a == r.c.Slices.Address }
+
 func (r *replay) event(tx chain.BlockTx, slot chain.Slot, e plutus.Event) (*DerivedLot, error) {
-	if e.Kind == plutus.KindOpen {
+	if e.Spent == (chain.OutRef{}) {
 		j := r.out.Jobs[e.Lot.Job]
 		if j == nil {
 			j = &DerivedJob{Terms: e.Terms, Costs: map[chain.Address]int64{}, Lots: map[chain.Address]*DerivedLot{}}
@@ -230,30 +244,33 @@ func (r *replay) event(tx chain.BlockTx, slot chain.Slot, e plutus.Event) (*Deri
 		}
 		l := &DerivedLot{Lot: e.Lot, Open: tx.ID, OpenedAt: slot}
 		j.Lots[e.Lot.Provider] = l
-		r.hold(e.Lot, l)
+		r.hold(e, l)
 		return l, nil
 	}
-	l := r.lots[e.Spent]
+	l := r.lots[spot{e.Spent, e.Lot.Provider}]
 	if l == nil {
 		return nil, fmt.Errorf("%w: %s of an unknown lot", ErrReplay, e.Kind)
 	}
-	delete(r.lots, e.Spent)
+	delete(r.lots, spot{e.Spent, e.Lot.Provider})
 	delete(r.now, e.Spent)
-	if e.Kind == plutus.KindCommit {
-		id := tx.ID
-		l.Commit = &id
-		r.hold(e.Lot, l)
+	if e.Lot.Ref != e.Spent {
+		if id := tx.ID; l.Commit == nil && e.Lot.State == plutus.Committed {
+			l.Commit = &id
+		}
+		r.hold(e, l)
 		return l, nil
 	}
 	l.End, l.ToProvider, l.ToRequester, l.Settle, l.SettledAt = e.Kind, e.ToProviderUNTX, e.ToRequesterUNTX, tx.ID, slot
 	return l, nil
 }
 
-func (r *replay) hold(lot plutus.Lot, l *DerivedLot) {
+func (r *replay) hold(e plutus.Event, l *DerivedLot) {
 	if r.now == nil {
 		r.now = map[chain.OutRef]plutus.Lot{}
 	}
-	r.now[lot.Ref], r.lots[lot.Ref] = lot, l
+	if r.lots[spot{e.Lot.Ref, e.Lot.Provider}] = l; e.Place.Of == 0 {
+		r.now[e.Lot.Ref] = e.Lot
+	}
 }
 
 // Settled says whether every lot of the job has ended.
@@ -277,6 +294,7 @@ func (j *DerivedJob) Price() (untx uint64) {
 // outcomes by the transition that ended a lot.
 var outcomes = map[plutus.Kind]string{
 	plutus.KindApprove: "approved", plutus.KindClaim: "claimed", plutus.KindRefund: "refunded", plutus.KindDecline: "declined",
+	plutus.KindSettle: "approved", plutus.KindFinish: "approved", plutus.KindDissolve: "refunded",
 }
 
 // Outcome is how the lots ended: all in one way, or mixed. What was declined counts as refunded.

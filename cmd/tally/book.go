@@ -58,7 +58,7 @@ func newBook(ix *index.Index, c *plutus.Contracts, key chain.KeyHash, older ...*
 
 // lotEvents begins the names of the handlers that read lots out of blocks, one for each policy; the number is their
 // version.
-const lotEvents = "escrow/1/"
+const lotEvents = "escrow/2/"
 
 // fold brings the lots up to the index's tip; after a rollback it starts over.
 func (b *book) fold(ctx context.Context) error {

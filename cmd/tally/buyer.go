@@ -48,7 +48,7 @@ func (a *app) openBuyer(ctx context.Context, with access, progress func(requeste
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 	b.req, err = requester.New(ctx, requester.Config{
 		LockTime: ms(p.net.LockMS), LockMargin: ms(p.net.MarginMS), Margin: market.Millis(p.net.MarginMS),
-		Confirmations: p.net.Confirmations, Poll: ms(p.net.PollMS), Unreachable: ms(unreachable * p.net.PollMS),
+		Turns: p.net.Policy, Confirmations: p.net.Confirmations, Poll: ms(p.net.PollMS), Unreachable: ms(unreachable * p.net.PollMS),
 	}, requester.Deps{
 		Dir: a.path("jobs"), DB: b.db, Peer: p.key, Address: p.wallet.Address(), Contracts: p.contracts,
 		Ledger: p.ledger(), Book: p.book, Blocks: blocks{p}, Purse: coins{p.purse}, Offers: finder{p},

@@ -48,11 +48,20 @@ func (a *app) contractsDeploy(ctx context.Context, yes bool) (err error) {
 	if err != nil {
 		return err
 	}
-	if contracts.Missing(contracts.Deploy(plutus.Frame{}), there) == 0 {
+	missing := 0
+	for _, d := range published(contracts, plutus.Frame{}) {
+		missing += contracts.Missing(d, there)
+	}
+	if missing == 0 {
 		a.note("The contracts are published already: tally contracts show")
 		return nil
 	}
 	return a.deploy(ctx, c, sending{validFor: time.Duration(c.net.LockMS) * time.Millisecond, yes: yes})
+}
+
+// published are the transactions that publish all scripts: of lots and stakes, and of slices.
+func published(c *plutus.Contracts, f plutus.Frame) []chain.Draft {
+	return []chain.Draft{c.Deploy(f), c.DeploySlices(f)}
 }
 
 // pinned is the deployment that these contracts are, if the program knows their network and parameters.

@@ -134,6 +134,7 @@ type lotStory struct {
 	Provider  chain.KeyHash     `json:"provider"` // payment key
 	Address   chain.Address     `json:"address"`
 	Status    escrow.Status     `json:"status"`
+	Place     plutus.Place      `json:"place,omitzero"` // in its slice
 	PriceUNTX uint64            `json:"price_untx"`
 	BondUNTX  uint64            `json:"bond_untx"`
 	Steps     []lotStep         `json:"steps"`
@@ -196,7 +197,7 @@ func (b *buyer) stories(ctx context.Context, id string) ([]lotStory, chain.Time,
 	all := make([]lotStory, 0, len(lots))
 	for _, l := range lots {
 		s := lotStory{
-			Provider: l.Key.Provider, Address: l.Address, Status: l.Status, PriceUNTX: l.PriceUNTX, BondUNTX: l.BondUNTX,
+			Provider: l.Key.Provider, Address: l.Address, Status: l.Status, Place: l.Place, PriceUNTX: l.PriceUNTX, BondUNTX: l.BondUNTX,
 			Next: l.Outlook(now), ToProviderUNTX: l.ToProviderUNTX, ToRequesterUNTX: l.ToRequesterUNTX,
 			ToPayeeUNTX: l.ToPayeeUNTX, ToSinkUNTX: l.ToSinkUNTX, TakenUNTX: l.TakenUNTX,
 		}
@@ -215,7 +216,11 @@ func printStories(w io.Writer, all []lotStory, now chain.Time) {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "lot of %s: %s, price %s NTX, bond %s NTX\n", s.Address, s.Status, market.FormatNTX(s.PriceUNTX), market.FormatNTX(s.BondUNTX))
+		status := s.Status.String()
+		if s.Place.Of > 0 {
+			status = fmt.Sprintf("in a slice, %d of %d", s.Place.Index+1, s.Place.Of)
+		}
+		fmt.Fprintf(w, "lot of %s: %s, price %s NTX, bond %s NTX\n", s.Address, status, market.FormatNTX(s.PriceUNTX), market.FormatNTX(s.BondUNTX))
 		var rows [][]string
 		for _, x := range s.Steps {
 			rows = append(rows, []string{"  " + moment(x.At), string(x.Kind), x.Tx.String(), x.Standing})

@@ -128,6 +128,16 @@ func (a *app) deploy(ctx context.Context, c *coffer, p sending) error {
 	if err != nil {
 		return err
 	}
+	for i := range published(contracts, plutus.Frame{}) {
+		if err := a.publish(ctx, c, p, contracts, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publish is one of the transactions that do.
+func (a *app) publish(ctx context.Context, c *coffer, p sending, contracts *plutus.Contracts, i int) error {
 	if err := c.count(ctx); err != nil {
 		return err
 	}
@@ -135,7 +145,7 @@ func (a *app) deploy(ctx context.Context, c *coffer, p sending) error {
 	if err != nil {
 		return err
 	}
-	d := contracts.Deploy(plutus.Frame{From: c.tip.Slot, Until: until})
+	d := published(contracts, plutus.Frame{From: c.tip.Slot, Until: until})[i]
 	p.order = order("publish", d, chain.Address{}, false)
 	if resumed, err := a.goOn(ctx, c, p, nil); resumed || err != nil {
 		return err

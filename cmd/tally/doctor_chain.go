@@ -139,10 +139,13 @@ func (d *doctor) scripts(ctx context.Context, nd *node.Node, n testnet.Network) 
 		d.failed("scripts", err)
 		return ctx.Err()
 	}
-	all := c.Deploy(plutus.Frame{})
-	if missing := c.Missing(all, us); missing > 0 {
+	missing, all := 0, 0
+	for _, x := range published(c, plutus.Frame{}) {
+		missing, all = missing+c.Missing(x, us), all+len(x.Outputs)
+	}
+	if missing > 0 {
 		d.warn("scripts", "nothing: transactions carry the scripts and cost more until somebody publishes them",
-			"%d of %d are published at %s", len(all.Outputs)-missing, len(all.Outputs), c.Address)
+			"%d of %d are published at %s", all-missing, all, c.Address)
 	} else {
 		var refs []string
 		for _, u := range c.FindReferences(us) {

@@ -152,14 +152,15 @@ func (a *app) indexAt() string { return setting("INDEX", a.path("index.db")) }
 
 // openIndex opens a participant's index, with all that is read out of blocks.
 func (a *app) openIndex(ctx context.Context, n testnet.Network, c *plutus.Contracts, key chain.KeyHash) (*index.Index, *book, error) {
-	watch := []index.Credential{index.Key(key), index.Script(c.Stub), index.Script(c.Policy), index.Script(c.Stake)}
+	watch := []index.Credential{index.Key(key), index.Script(c.Stub), index.Script(c.Policy), index.Script(c.Stake), index.Script(c.Slices.Stub), index.Script(c.Slices.Policy)}
 	var older []*plutus.Contracts
 	for _, params := range n.Older {
 		o, err := plutus.New(n.Chain(), params)
 		if err != nil {
 			return nil, nil, fail(exitConfig, err, "the older contract parameters in network.json cannot be used")
 		}
-		older, watch = append(older, o), append(watch, index.Script(o.Stub), index.Script(o.Policy), index.Script(o.Stake))
+		older = append(older, o)
+		watch = append(watch, index.Script(o.Stub), index.Script(o.Policy), index.Script(o.Stake), index.Script(o.Slices.Stub), index.Script(o.Slices.Policy))
 	}
 	ix, err := index.Open(ctx, a.indexAt(), index.Config{Network: n.Chain(), Log: a.logger, Watch: watch})
 	if err != nil {

@@ -161,7 +161,7 @@ func (b *Book) Lots(ctx context.Context) ([]escrow.Lot, error) {
 	b.mu.Lock()
 	var keys []escrow.Key
 	for _, s := range b.events {
-		if s.Event.Kind == escrow.KindOpen {
+		if k := s.Event.Kind; k == escrow.KindOpen || k == escrow.KindStart {
 			keys = append(keys, s.Key)
 		}
 	}
@@ -186,6 +186,26 @@ func (b *Book) Lots(ctx context.Context) ([]escrow.Lot, error) {
 		}
 	}
 	return own, nil
+}
+
+// JobLots are all lots of a job.
+func (b *Book) JobLots(ctx context.Context, id plutus.JobID) (all []escrow.Lot, err error) {
+	b.mu.Lock()
+	keys := map[escrow.Key]bool{}
+	for _, s := range b.events {
+		if s.Key.Job == id {
+			keys[s.Key] = true
+		}
+	}
+	b.mu.Unlock()
+	for k := range keys {
+		l, err := b.Lot(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, l)
+	}
+	return all, nil
 }
 
 // Held is the output that holds a lot now.

@@ -3,6 +3,7 @@ package requester
 import (
 	"time"
 
+	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/market"
 )
 
@@ -14,6 +15,7 @@ type Config struct {
 	Confirmations uint64        // blocks until the opening counts as locked (1)
 	Poll          time.Duration // between two questions to a provider (1 s)
 	CallTime      time.Duration // for one question (15 s)
+	Turns         escrow.Policy // of providers that leave a slice; with the zero value every job is opened in lots
 	Unreachable   time.Duration // a provider that does not answer for so long is not waited for where others are enough (15 s)
 }
 

@@ -50,7 +50,7 @@ func (f *follower) decided(i int, l escrow.Lot, now chain.Time) bool {
 	switch l.Status {
 	case escrow.Refunded, escrow.Declined:
 		return true
-	case escrow.Open:
+	case escrow.Open, escrow.Sliced:
 		return f.rec.Lots[i].Result != nil || now >= l.Terms.CommitBy
 	}
 	return f.rec.Lots[i].Result != nil || f.hopeless(i) // it has a result, or had: its provider may yet hand it over

@@ -152,6 +152,17 @@ func (b testBook) Lots(context.Context) ([]escrow.Lot, error) {
 	return slices.Collect(maps.Values(b.lots)), nil
 }
 
+func (b testBook) JobLots(_ context.Context, id plutus.JobID) (all []escrow.Lot, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for k, l := range b.lots {
+		if k.Job == id {
+			all = append(all, l)
+		}
+	}
+	return all, nil
+}
+
 func (b testBook) Held(_ context.Context, ref chain.OutRef) (chain.UTxO, bool, error) {
 	for _, u := range b.UTxOs() {
 		if u.Ref == ref {
@@ -161,7 +172,9 @@ func (b testBook) Held(_ context.Context, ref chain.OutRef) (chain.UTxO, bool, e
 	return chain.UTxO{}, false, nil
 }
 
-func (b testBook) References(context.Context) ([]chain.UTxO, error) { return nil, nil }
+func (b testBook) References(context.Context) ([]chain.UTxO, error) {
+	return b.contracts.FindReferences(b.UTxOs()), nil
+}
 
 func (b testBook) Stakes(context.Context, *plutus.Contracts, chain.KeyHash) ([]plutus.Stake, error) {
 	return nil, nil

@@ -150,7 +150,15 @@ func (p *testProvider) Propose(m market.TermsProposal) (w market.Witness, err er
 		Part:      plutus.Part{Provider: p.actor.Address, PriceUNTX: p.quoted.PriceUNTX, BondInput: p.bond, BondChange: p.actor.Address},
 		Attesters: packed.Disputes.Attesters.List(), // it trusts whoever is named
 	}
-	if err := p.w.contracts.CheckOpening(tx, known, mine, p.w.chain.Params(), p.w.chain.Ledger.Clock()); err != nil {
+	body, err := tx.Inspect()
+	if err != nil {
+		return w, err
+	}
+	check := p.w.contracts.CheckOpening
+	if p.w.contracts.Starts(body) {
+		check = p.w.contracts.CheckStart
+	}
+	if err := check(tx, known, mine, p.w.chain.Params(), p.w.chain.Ledger.Clock()); err != nil {
 		return w, market.Refusal{Code: market.RefusedTx, Sentence: err.Error()}
 	}
 	p.terms, p.packed, p.signed = t, packed, tx.ID()

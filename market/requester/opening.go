@@ -64,7 +64,11 @@ func (j *job) build(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("published scripts: %w", err)
 	}
-	draft, err := j.r.Contracts.Open(packed, parts(quotes), seed, plutus.Frame{From: tip, Until: until, References: refs})
+	open := j.r.Contracts.Open
+	if j.r.cfg.Turns.Slices(t) && j.r.Contracts.Whole(refs) {
+		open = j.r.Contracts.Start
+	}
+	draft, err := open(packed, parts(quotes), seed, plutus.Frame{From: tip, Until: until, References: refs})
 	if err != nil {
 		return err
 	}
@@ -193,7 +197,8 @@ const (
 
 var errBody = errors.New("not the opening that was agreed")
 
-// checkBody accepts the one body that was recorded, if it does what the quotes say and nothing else: the lots, every
+// checkBody accepts the one body that was recorded, if it does what the quotes say and nothing else: the lots, alone or in
+// slices, every
 // provider's change, and the rest back to this wallet. It trusts nothing about who built it.
 func (j *job) checkBody(b chain.TxBody) error {
 	bad := func(format string, args ...any) error {
@@ -215,7 +220,11 @@ func (j *job) checkBody(b chain.TxBody) error {
 	if t := j.terms.Disputes; (t == nil) != (own == nil) || t != nil && !reflect.DeepEqual(*t, *own) {
 		return bad("its disputes are not the job file's")
 	}
-	want, err := j.r.Contracts.Open(j.packed, parts(quotes), at[j.terms.Seed], plutus.Frame{From: b.From, Until: b.Until})
+	open := j.r.Contracts.Open
+	if j.r.Contracts.Starts(b) {
+		open = j.r.Contracts.Start
+	}
+	want, err := open(j.packed, parts(quotes), at[j.terms.Seed], plutus.Frame{From: b.From, Until: b.Until})
 	if err != nil {
 		return err
 	}

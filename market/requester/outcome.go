@@ -55,6 +55,7 @@ type LotOutcome struct {
 // Txs are a lot's transactions.
 type Txs struct {
 	Open    *chain.TxID `json:"open,omitempty"`
+	Leave   *chain.TxID `json:"leave,omitempty"` // of a slice
 	Commit  *chain.TxID `json:"commit,omitempty"`
 	Dispute *chain.TxID `json:"dispute,omitempty"`
 	Settle  *chain.TxID `json:"settle,omitempty"`
@@ -124,10 +125,15 @@ func (r *Requester) outcomeOf(ctx context.Context, rec *record) (Outcome, error)
 // settle fills in what the chain says.
 func (o *LotOutcome) settle(l escrow.Lot) {
 	o.Status, o.BondUNTX = l.Status, l.BondUNTX
+	var finish *chain.TxID
 	for kind, tx := range l.Txs {
 		switch kind {
-		case escrow.KindOpen:
+		case escrow.KindOpen, escrow.KindStart:
 			o.Txs.Open = &tx
+		case escrow.KindLeave:
+			o.Txs.Leave = &tx
+		case escrow.KindFinish:
+			finish = &tx
 		case escrow.KindCommit:
 			o.Txs.Commit = &tx
 		case escrow.KindDispute:
@@ -135,6 +141,14 @@ func (o *LotOutcome) settle(l escrow.Lot) {
 		default:
 			o.Txs.Settle = &tx
 		}
+	}
+	switch {
+	case finish != nil && l.Status.Final() && o.Txs.Settle == nil:
+		o.Txs.Settle = finish
+	case finish != nil: // not paid: its lot was put out of the slice
+		o.Txs.Leave = finish
+	case o.Txs.Leave != nil && l.ClaimAt > 0: // it left with its result
+		o.Txs.Commit = o.Txs.Leave
 	}
 	if !l.Status.Final() {
 		return

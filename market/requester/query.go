@@ -112,7 +112,10 @@ func (r *Requester) Facts(ctx context.Context, k escrow.Key) (escrow.Facts, erro
 	for _, l := range rec.Lots {
 		if key, ok := l.Offer.Payment.Key(); ok && key == k.Provider {
 			w, err := r.store.wish(ctx, rec.ID, l.Offer.Peer)
-			return escrow.Facts{Verified: l.Accepted, Faulty: w == Dispute || w == Concede, Concede: w == Concede}, err
+			return escrow.Facts{
+				Verified: l.Accepted, Faulty: w == Dispute || w == Concede, Concede: w == Concede,
+				Apart: rec.decided() && !rec.Spec.Job.Waits(),
+			}, err
 		}
 	}
 	return escrow.Facts{}, nil

@@ -102,6 +102,11 @@ func (r *record) err() error {
 	return stored{text: r.ErrText}
 }
 
+// decided says whether it is known whose result counts, as long as nothing more comes.
+func (r *record) decided() bool {
+	return r.Phase == Gathered || r.Phase == Approved || r.Phase == Settled || r.Phase == Failed
+}
+
 // signed says whether the opening may be in the chain.
 func (r *record) signed() bool {
 	switch r.Phase {

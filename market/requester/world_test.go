@@ -45,6 +45,26 @@ type world struct {
 	now    *Requester // the process that lives now
 	events []Event
 	on     func(Event)
+	turns  escrow.Policy
+}
+
+// newSlices is a world whose jobs are opened in slices.
+func newSlices(t *testing.T, providers int) *world {
+	t.Helper()
+	w := newWorld(t, providers)
+	w.turns = escrow.Policy{DeclineLead: 5000, CommitLead: 10_000, LeaveStep: 1000}
+	for _, d := range []chain.Draft{w.contracts.Deploy(plutus.Frame{}), w.contracts.DeploySlices(plutus.Frame{})} {
+		d.Until = w.chain.Slot() + 1000
+		tx, err := w.purse.Pay(t.Context(), d, "publish")
+		if err == nil {
+			err = testLedger{w.chain}.Submit(t.Context(), tx.Bytes())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.start()
+	return w
 }
 
 func newWorld(t *testing.T, providers int) *world {
@@ -96,7 +116,7 @@ func (w *world) start() *Requester {
 	w.files.grants = map[string]bool{}
 	w.files.mu.Unlock()
 	r, err := New(context.Background(), Config{
-		LockTime: 20 * time.Minute, Poll: 5 * time.Millisecond, CallTime: 20 * time.Second, Unreachable: 50 * time.Millisecond, Margin: market.Minute,
+		LockTime: 20 * time.Minute, Poll: 5 * time.Millisecond, CallTime: 20 * time.Second, Unreachable: 50 * time.Millisecond, Margin: market.Minute, Turns: w.turns,
 	}, Deps{
 		Dir: filepath.Join(w.dir, "jobs"), DB: w.db, Peer: w.key, Address: w.chain.wallet.Address, Contracts: w.contracts,
 		Ledger: testLedger{w.chain}, Book: testBook{w.chain}, Blocks: testBook{w.chain}, Purse: w.purse,
@@ -212,13 +232,19 @@ func (w *world) ntxOf(a chain.Address) (n uint64) {
 	return n
 }
 
-// openings counts the openings in the chain.
+// openings counts the openings in the chain, in lots or slices.
 func (w *world) openings() (n int) {
 	for _, tx := range w.chain.transactions() {
-		for id, q := range tx.Mint {
-			if id.Policy == w.contracts.Policy && q > 0 {
-				n++
+		made, burned := 0, 0
+		for _, q := range tx.Mint {
+			if q > 0 {
+				made++
+			} else {
+				burned++
 			}
+		}
+		if made > 0 && burned == 0 {
+			n++
 		}
 	}
 	return n
