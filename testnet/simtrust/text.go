@@ -196,20 +196,22 @@ func (r *report) flips() (rates, crooks table) {
 	return rates, crooks
 }
 
+// fee is what a transaction of each of these kinds costs together, in ADA.
+func (r *report) fee(kinds ...escrow.Kind) (sum float64) {
+	for _, k := range kinds {
+		sum += r.fees[k]
+	}
+	return sum
+}
+
 // sides are what goes wrong costs each side of one lot: NTX by the contracts, fees by the bench.
 func (r *report) sides() (t table) {
-	d, fee := r.setup.Deal, func(ks ...escrow.Kind) (sum float64) {
-		for _, k := range ks {
-			sum += r.fees[k]
-		}
-		return sum
-	}
-	ntxOf := func(v float64) string { return fmt.Sprintf("%+.2f", v/ntx) }
+	d, fee := r.setup.Deal, r.fee
 	q := d.Terms.Disputes
 	paid, cost, work := d.Paid(), float64(q.CostUNTX), float64(d.WorkUNTX)
 	t.add("What|Provider, NTX|ADA|Requester, NTX|ADA|Who else, NTX")
 	row := func(what string, provider, providerFee, requester, requesterFee float64, other string) {
-		t.add("%s|%s|%.2f|%s|%.2f|%s", what, ntxOf(provider), providerFee, ntxOf(requester), fee(escrow.KindOpen)+requesterFee, other)
+		t.add("%s|%+.2f|%.2f|%+.2f|%.2f|%s", what, provider/ntx, providerFee, requester/ntx, fee(escrow.KindOpen)+requesterFee, other)
 	}
 	payee := market.FormatNTX(q.CostUNTX) + " to the payee"
 	row("nothing: approved", paid-work, 0, -paid, fee(escrow.KindApprove), "–")
@@ -223,6 +225,22 @@ func (r *report) sides() (t table) {
 	slash := plutus.PenaltyOf(d.PriceUNTX, q.SlashBps)
 	row("nonsense, found, judged", d.Judged(), fee(escrow.KindCommit), 0, fee(escrow.KindDispute, escrow.KindVerdict),
 		payee+", "+market.FormatNTX(slash+q.AtRiskUNTX)+" to the sink")
+	return t
+}
+
+// sliced are the same of one lot of a slice; the requester's fees are for all of it.
+func (r *report) sliced() (t table) {
+	d, fee := r.setup.Deal, r.fee
+	paid, work := d.Paid(), float64(d.WorkUNTX)
+	t.add("What|Provider, NTX|ADA|Requester, NTX|ADA, of the slice")
+	row := func(what string, provider, providerFee, requester float64, requesterFee ...escrow.Kind) {
+		t.add("%s|%+.2f|%.2f|%+.2f|%.2f", what, provider/ntx, providerFee, requester/ntx, fee(escrow.KindStart)+fee(requesterFee...))
+	}
+	row("nothing: settled", paid-work, 0, -paid, escrow.KindSettle)
+	row("approval withheld: left with its result, claimed", paid-work, fee(escrow.KindLeave, escrow.KindClaim), -paid, escrow.KindSettle)
+	row("no-show", d.Walk(), 0, -d.Walk(), escrow.KindFinish, escrow.KindRefund)
+	row("late leave: worked, neither paid nor out by commit_by", d.Walk()-work, 0, -d.Walk(), escrow.KindFinish, escrow.KindRefund)
+	row("late leave of all: the slice is dissolved", d.Walk()-work, 0, -d.Walk(), escrow.KindDissolve)
 	return t
 }
 
@@ -251,7 +269,9 @@ func (r *report) generated() string {
 	fmt.Fprintf(&b, "Fees are beside these. With them, honest providers' loss stays below 0.1 %% in %s, and verification below\n"+
 		"5 %% in %s.\n\n", worth(r.result.falsePrice()), worth(r.checkedPrice()))
 	fmt.Fprintf(&b, "### Where it flips\n\n%s\n%s\n", rates.markdown(), crooks.markdown())
-	fmt.Fprintf(&b, "### What goes wrong, and what it costs\n\nOf one such lot. Plus is gain; ADA are fees, the opening included. What the work cost an honest provider is taken off.\n\n%s", r.sides().markdown())
+	fmt.Fprintf(&b, "### What goes wrong, and what it costs\n\nOf one such lot. Plus is gain; ADA are fees, the opening included. What the work cost an honest provider is taken off.\n\n%s\n"+
+		"Of one of %d such lots in a [slice](../reference/slices.md). The others are settled and pay nothing, but in the last row.\n"+
+		"A lot that has left can be disputed as above.\n\n%s", r.sides().markdown(), plutus.MaxShares, r.sliced().markdown())
 	return b.String()
 }
 
