@@ -277,6 +277,20 @@ func (s *suite) outputLimit() {
 	}
 }
 
+func (s *suite) outputLimitOnList() {
+	task := s.task("full", "fill", "/out")
+	task.OutputDir = s.T.TempDir()
+	task.Limits.Output = executor.OutputLimits{Bytes: 1 << 20, Files: 1 << 20}
+	h := s.start(task)
+	s.rt = s.open()
+	s.until("listing ends the task", func() bool {
+		s.expectList(s.owner, "full")
+		status, err := s.rt.Status(s.ctx, h)
+		s.must(err)
+		return status.State == executor.StateExited && status.Reason == executor.ReasonOutputLimit
+	})
+}
+
 func (s *suite) refusals() {
 	missing := s.task("missing", "exit", "0")
 	missing.Image = unknownImage()
