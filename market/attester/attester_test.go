@@ -292,20 +292,16 @@ func (w *world) decided(from peer.ID, r market.VerdictRequest) market.Opinion {
 	if o, err := w.d.Opinion(ctx, from, r); err != nil || o.Decided() {
 		w.Fatalf("%+v at once: %v", o, err)
 	}
-	for w.working() {
-		time.Sleep(2 * time.Millisecond)
+	for working := 1; working > 0; time.Sleep(2 * time.Millisecond) {
+		w.d.mu.Lock()
+		working = len(w.d.open)
+		w.d.mu.Unlock()
 	}
 	o, err := w.d.Opinion(ctx, from, r)
 	if err != nil || !o.Decided() {
 		w.Fatalf("it has not decided: %+v, %v", o, err)
 	}
 	return o
-}
-
-func (w *world) working() bool {
-	w.d.mu.Lock()
-	defer w.d.mu.Unlock()
-	return len(w.d.open) > 0
 }
 
 func TestVerdicts(t *testing.T) {
