@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -29,7 +31,7 @@ func (c *coffer) name(a *app) (string, error) {
 		if err = lockFile(f); err == nil && stands(f) {
 			c.locked = f
 		} else { // another process was about to remove it
-			err = errors.Join(err, f.Close())
+			err = errors.Join(fmt.Errorf("%s: cannot be kept", f.Name()), err, f.Close())
 			_ = os.Remove(f.Name())
 		}
 	}
@@ -57,9 +59,9 @@ func (a *app) lives(owner string) bool {
 
 // sweep removes what processes that were killed have left of their names.
 func (a *app) sweep() {
-	all, err := filepath.Glob(a.path(owners))
-	for _, path := range all {
-		err = errors.Join(err, removeUnlocked(path))
+	all, err := fs.Glob(os.DirFS(a.home), owners)
+	for _, name := range all {
+		err = errors.Join(err, removeUnlocked(a.path(name)))
 	}
 	if err != nil {
 		a.logger.Debug("owners of payments", "error", err)
