@@ -97,13 +97,15 @@ type opening struct {
 }
 
 // nothingElse: no certificate, withdrawal, vote or proposal, of anyone.
-func (o *opening) nothingElse() error {
+func (o *opening) nothingElse() error { return nothingElse(o.TxBody) }
+
+func nothingElse(b chain.TxBody) error {
 	for what, has := range map[string]bool{
-		"certificates": o.HasCertificates, "withdrawals": o.HasWithdrawals, "votes": o.HasVotes,
-		"proposals": o.HasProposals, "treasury": o.HasTreasury, "donation": o.HasDonation,
+		"certificates": b.HasCertificates, "withdrawals": b.HasWithdrawals, "votes": b.HasVotes,
+		"proposals": b.HasProposals, "treasury": b.HasTreasury, "donation": b.HasDonation,
 	} {
 		if has {
-			return unsafe(what, "an opening has none")
+			return unsafe(what, "there must be none")
 		}
 	}
 	return nil
