@@ -62,7 +62,8 @@ func Encode(m Message) ([]byte, error) {
 }
 
 // Decode reads a message and checks its form. It is one of: QuoteRequest, Refusal, TermsProposal, Witness, Release,
-// Locked, Ack, StatusRequest, JobStatus, ResultRequest, Signed, VerdictRequest, Opinion, Voucher. Errors: ErrTooLarge, ErrMalformed, ErrOtherNetwork.
+// Locked, Ack, StatusRequest, JobStatus, ResultRequest, Signed, VerdictRequest, Opinion, Voucher, LeaveInvitation, LeaveWish,
+// LeaveProposal. Errors: ErrTooLarge, ErrMalformed, ErrOtherNetwork.
 func Decode(data []byte) (Message, error) {
 	f, err := decode[frame](data)
 	if err != nil {
@@ -97,6 +98,12 @@ func Decode(data []byte) (Message, error) {
 		return decodeAs[Voucher](f.Body)
 	case "opinion":
 		return decodeAs[Opinion](f.Body)
+	case "leave-invitation":
+		return decodeAs[LeaveInvitation](f.Body)
+	case "leave-wish":
+		return decodeAs[LeaveWish](f.Body)
+	case "leave-proposal":
+		return decodeAs[LeaveProposal](f.Body)
 	}
 	return nil, fmt.Errorf("message of kind %.32q: %w", f.Kind, ErrMalformed)
 }
@@ -139,6 +146,12 @@ func kindOf(m Message) string {
 		return "voucher"
 	case Opinion:
 		return "opinion"
+	case LeaveInvitation:
+		return "leave-invitation"
+	case LeaveWish:
+		return "leave-wish"
+	case LeaveProposal:
+		return "leave-proposal"
 	}
 	return ""
 }

@@ -33,6 +33,9 @@ func someMessages(tb testing.TB) []Message {
 		Voucher{JobID{4}, 100, make([]byte, 64)},
 		VerdictRequest{JobID{4}, p.id, terms, []byte{}},
 		Opinion{chain.OutRef{Tx: chain.TxID{5}, Index: 1}, 6000, 0, 700, make([]byte, 64), "the outputs are the same"},
+		LeaveInvitation{JobID{4}, chain.OutRef{Tx: chain.TxID{5}, Index: 1}},
+		LeaveWish{chain.OutRef{Tx: chain.TxID{5}, Index: 1}, Hash{6}},
+		LeaveProposal{JobID{4}, chain.OutRef{Tx: chain.TxID{5}, Index: 1}, []byte{0x84}},
 	}
 }
 
@@ -65,6 +68,8 @@ func TestMessagesRefused(t *testing.T) {
 		JobStatus{Phase: PhaseDone, Shards: []ShardStatus{{Phase: PhaseDone}, {Phase: PhaseDone}}},
 		JobStatus{Phase: PhaseDone, Shards: []ShardStatus{{Phase: PhaseDone, Metrics: make([]string, MaxMetrics+1)}}},
 		Signed{"will", []byte{1}},
+		LeaveProposal{},
+		LeaveProposal{Tx: make([]byte, maxTx+1)},
 		Signed{SignedOffer, nil},
 		QuoteRequest{},
 	} {
