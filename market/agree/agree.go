@@ -29,6 +29,9 @@ const (
 
 	// AttestProtocol is spoken with attesters.
 	AttestProtocol protocol.ID = "/tally/attest/1"
+
+	// LeaveProtocol is spoken between the providers of a slice.
+	LeaveProtocol protocol.ID = "/tally/leave/1"
 )
 
 const (
@@ -68,6 +71,14 @@ type Worker interface {
 type Attester interface {
 	// Opinion says what the attester makes of a lot, or that it does not know yet: then it is asked again.
 	Opinion(ctx context.Context, from peer.ID, r market.VerdictRequest) (market.Opinion, error)
+}
+
+// Fellow is a provider as the others of its slice ask it to leave together; its errors are Seller's.
+type Fellow interface {
+	// Leave says whether the provider leaves the slice now, and with what.
+	Leave(ctx context.Context, from peer.ID, i market.LeaveInvitation) (market.LeaveWish, error)
+	// WitnessLeave checks every byte of the transaction that from has built, and signs it.
+	WitnessLeave(ctx context.Context, from peer.ID, p market.LeaveProposal) (market.Witness, error)
 }
 
 var errSigned = errors.New("signed document of another kind")

@@ -87,6 +87,20 @@ func (c Client) Opinion(ctx context.Context, to peer.ID, r market.VerdictRequest
 	return callBy[market.Opinion](ctx, c, AttestProtocol, to, r)
 }
 
+// Invite asks another provider of a slice whether it leaves it too.
+func (c Client) Invite(ctx context.Context, to peer.ID, i market.LeaveInvitation) (market.LeaveWish, error) {
+	w, err := callBy[market.LeaveWish](ctx, c, LeaveProtocol, to, i)
+	if err == nil && w.Slice != i.Slice {
+		return market.LeaveWish{}, fmt.Errorf("invite %s to leave: %w: %w", to, ErrProtocol, market.ErrOtherRequest)
+	}
+	return w, err
+}
+
+// ProposeLeave asks it for a witness of the transaction. The answer's signature is not checked here.
+func (c Client) ProposeLeave(ctx context.Context, to peer.ID, p market.LeaveProposal) (market.Witness, error) {
+	return callBy[market.Witness](ctx, c, LeaveProtocol, to, p)
+}
+
 // Voucher tells a provider what it has earned so far.
 func (c Client) Voucher(ctx context.Context, to peer.ID, v market.Voucher) error {
 	_, err := call[market.Ack](ctx, c, to, v)

@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/tallycompute/tally/market"
 )
@@ -28,7 +29,8 @@ type Server struct {
 	cancel context.CancelFunc
 	host   host.Host
 	answer func(ctx context.Context, from peer.ID, request market.Message) (market.Message, error)
-	worker Worker // whose logs are served; nil: there are none
+	worker Worker // whose logs are served
+	speaks []protocol.ID
 	opts   ServeOptions
 	calls  *limiter
 }
@@ -37,8 +39,8 @@ type Server struct {
 func Serve(ctx context.Context, h host.Host, seller Seller, worker Worker, opts ServeOptions) *Server {
 	s := newServer(ctx, h, opts)
 	s.answer, s.worker = answers{seller, worker}.answer, worker
-	h.SetStreamHandler(Protocol, s.limited(s.call))
-	h.SetStreamHandler(LogsProtocol, s.limited(s.logs))
+	s.speak(Protocol, s.call)
+	s.speak(LogsProtocol, s.logs)
 	return s
 }
 
@@ -53,7 +55,25 @@ func ServeAttester(ctx context.Context, h host.Host, a Attester, opts ServeOptio
 		o, err := a.Opinion(ctx, from, r)
 		return o, err
 	}
-	h.SetStreamHandler(AttestProtocol, s.limited(s.call))
+	s.speak(AttestProtocol, s.call)
+	return s
+}
+
+// ServeFellow answers the other providers of slices on h until Close.
+func ServeFellow(ctx context.Context, h host.Host, f Fellow, opts ServeOptions) *Server {
+	s := newServer(ctx, h, opts)
+	s.answer = func(ctx context.Context, from peer.ID, request market.Message) (market.Message, error) {
+		switch r := request.(type) {
+		case market.LeaveInvitation:
+			w, err := f.Leave(ctx, from, r)
+			return w, err
+		case market.LeaveProposal:
+			w, err := f.WitnessLeave(ctx, from, r)
+			return w, err
+		}
+		return nil, market.Refusal{Code: market.RefusedOther, Sentence: fmt.Sprintf("a %T is not something to ask a fellow", request)}
+	}
+	s.speak(LeaveProtocol, s.call)
 	return s
 }
 
@@ -75,13 +95,16 @@ func newServer(ctx context.Context, h host.Host, opts ServeOptions) *Server {
 	return s
 }
 
+// speak answers a protocol's streams.
+func (s *Server) speak(p protocol.ID, serve func(network.Stream) error) {
+	s.speaks = append(s.speaks, p)
+	s.host.SetStreamHandler(p, s.limited(serve))
+}
+
 // Close stops answering, cuts off the calls under way and waits for them.
 func (s *Server) Close() error {
-	if s.worker != nil {
-		s.host.RemoveStreamHandler(Protocol)
-		s.host.RemoveStreamHandler(LogsProtocol)
-	} else {
-		s.host.RemoveStreamHandler(AttestProtocol)
+	for _, p := range s.speaks {
+		s.host.RemoveStreamHandler(p)
 	}
 	s.cancel()
 	s.calls.close()
