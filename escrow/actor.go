@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"time"
 
 	"github.com/tallycompute/tally/chain"
@@ -55,19 +54,23 @@ type Actor struct {
 	Validity  time.Duration // how long a transaction stays valid
 	// Facts is what the party knows of a lot beside the chain.
 	Facts func(ctx context.Context, k Key) (Facts, error)
+	// Meeting is how it leaves slices with others; nil: it leaves them alone.
+	Meeting *Meeting
 	// Acted hears of every transaction submitted; nil: nobody does.
 	Acted func(k Kind, lots []Key, tx chain.TxID)
 	Log   *slog.Logger
 
 	waiting map[chain.OutRef]*sent // lots, by the output that holds them, until the transaction expires
+	called  map[chain.OutRef]bool  // slices whose others it has called together
 }
 
 // sent is a transaction under way.
 type sent struct {
-	id     chain.TxID
-	bytes  []byte
-	until  chain.Slot
-	failed int // so many submissions in a row
+	id      chain.TxID
+	bytes   []byte
+	purpose string
+	until   chain.Slot
+	failed  int // so many submissions in a row
 }
 
 // Run acts until ctx ends, and returns ctx's error.
@@ -88,7 +91,7 @@ func (a *Actor) Run(ctx context.Context) error {
 // Act makes every transition that is due at the book's tip, once. Run does it at every block.
 func (a *Actor) Act(ctx context.Context) error {
 	if a.waiting == nil {
-		a.waiting = map[chain.OutRef]*sent{}
+		a.waiting, a.called = map[chain.OutRef]*sent{}, map[chain.OutRef]bool{}
 	}
 	clock, err := a.Ledger.Clock(ctx)
 	if err != nil {
@@ -101,7 +104,11 @@ func (a *Actor) Act(ctx context.Context) error {
 	}
 	errs := a.resubmit(ctx, lots, tip)
 	for _, b := range a.batches(ctx, lots, clock.SlotToTime(tip), &errs) {
-		if err := a.settle(ctx, b, tip, clock); err != nil {
+		do := a.settle
+		if b.together {
+			do = a.gather
+		}
+		if err := do(ctx, b, tip, clock); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -128,7 +135,15 @@ func (a *Actor) resubmit(ctx context.Context, lots []Lot, tip chain.Slot) (errs 
 			errs = append(errs, err)
 		}
 	}
-	maps.DeleteFunc(a.waiting, func(_ chain.OutRef, s *sent) bool { return s.failed > 1 })
+	for ref, s := range a.waiting {
+		if s.failed < 2 {
+			continue
+		}
+		delete(a.waiting, ref)
+		if a.Meeting != nil {
+			errs = append(errs, a.Meeting.Purse.Drop(ctx, s.id, s.purpose))
+		}
+	}
 	return errs
 }
 
@@ -158,7 +173,12 @@ func (a *Actor) settle(ctx context.Context, b *batch, tip chain.Slot, clock chai
 	if err != nil {
 		return fmt.Errorf("%s of %d lots: %w", b.kind, len(b.lots), err)
 	}
-	s := &sent{id: tx.ID(), bytes: tx.Bytes(), until: draft.Until}
+	return a.handIn(ctx, b, tx, draft.Until)
+}
+
+// handIn submits a batch's transaction.
+func (a *Actor) handIn(ctx context.Context, b *batch, tx *chain.Tx, until chain.Slot) error {
+	s := &sent{id: tx.ID(), bytes: tx.Bytes(), purpose: string(b.kind), until: until}
 	keys := make([]Key, len(b.lots))
 	for i, l := range b.lots {
 		a.waiting[l.Ref] = s

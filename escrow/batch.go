@@ -10,9 +10,10 @@ import (
 
 // batch is lots that one transaction settles, with what the party knows of each.
 type batch struct {
-	kind  Kind
-	lots  []Lot
-	facts []Facts
+	kind     Kind
+	lots     []Lot
+	facts    []Facts
+	together bool // with whoever else wants to
 }
 
 func (b *batch) add(l Lot, f Facts) { b.lots, b.facts = append(b.lots, l), append(b.facts, f) }
@@ -78,6 +79,10 @@ func (a *Actor) batches(ctx context.Context, lots []Lot, now chain.Time, errs *[
 		kind, _ := Due(a.Role, l, facts, a.Policy, now)
 		switch kind {
 		case "":
+			if a.Meeting != nil && !a.called[l.Ref] && gathers(l, facts, a.Policy, now) {
+				one.kind, one.together = KindLeave, true
+				all = append(all, one)
+			}
 		case KindApprove, KindRefund:
 			put(kind, l.Key.Job.String(), one)
 		case KindClaim, KindRedeem:

@@ -34,6 +34,7 @@ type Policy struct {
 	CommitLead  int64 // a provider whose result is not paid commits at the latest this long before commit_by
 	Patience    int64 // and at the earliest this long after its result was signed
 	LeaveStep   int64 // between the turns of those who leave a slice: what a transaction takes to get into a block
+	Meeting     int64 // for those who leave a slice to do so together, before the turns; 0: everybody leaves alone
 	Grace       int64 // what is the other side's to do is done in its place this long after it could have been
 }
 

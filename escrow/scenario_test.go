@@ -94,7 +94,10 @@ func (s *scenario) do(words []string) error {
 		}
 		return nil
 	case "policy":
-		s.policy = Policy{args["decline_lead"], args["commit_lead"], args["patience"], args["leave_step"], args["grace"]}
+		s.policy = Policy{
+			DeclineLead: args["decline_lead"], CommitLead: args["commit_lead"], Patience: args["patience"],
+			LeaveStep: args["leave_step"], Meeting: args["meeting"], Grace: args["grace"],
+		}
 		return nil
 	case "fact":
 		switch words[1] {
@@ -123,6 +126,8 @@ func (s *scenario) do(words []string) error {
 		return nil
 	case "due":
 		return s.due(words, args)
+	case "meeting":
+		return s.meeting(words[3], chain.Time(args["now"]))
 	}
 	to := Absent
 	for _, w := range words {
@@ -133,6 +138,21 @@ func (s *scenario) do(words []string) error {
 		}
 	}
 	return s.event(Kind(words[0]), to, args)
+}
+
+// meeting says what the provider does about one: calls it, comes to it, or neither.
+func (s *scenario) meeting(want string, now chain.Time) error {
+	does := "stays"
+	switch {
+	case gathers(s.lot, s.facts, s.policy, now):
+		does = "calls"
+	case Joins(s.lot, s.facts, s.policy, now):
+		does = "comes"
+	}
+	if does != want {
+		return fmt.Errorf("the provider %s", does)
+	}
+	return nil
 }
 
 func (s *scenario) due(words []string, args map[string]int64) error {

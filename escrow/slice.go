@@ -50,8 +50,7 @@ func DueSlice(lots []Lot, facts []Facts, p Policy, marginMS uint64, now chain.Ti
 	case unknown == 0:
 		return KindFinish, 0
 	}
-	before := chain.Time(p.LeaveStep) * chain.Time(len(lots)+1) // the first leaves
-	return at(KindFinish, by-chain.Time(p.CommitLead)-before, now)
+	return at(KindFinish, by-p.meets(len(lots))-chain.Time(p.LeaveStep), now)
 }
 
 // leastShares is from how many providers on slices cost less than lots, even if every third job has a provider that fails.
@@ -64,13 +63,14 @@ func (p Policy) Slices(t market.Terms) bool {
 }
 
 // RoomForSlices says whether all providers of a slice have a turn to leave it: after the time for inputs and before
-// decline_by, and after the time for the program and the requester's finish and before commit_by.
+// decline_by, and after the time for the program, the requester's finish and the meetings, and before commit_by.
 func (p Policy) RoomForSlices(t market.Terms) bool {
-	turns := chain.Time(p.LeaveStep) * chain.Time(min(len(t.Lots), plutus.MaxShares))
+	most := min(len(t.Lots), plutus.MaxShares)
+	turns := chain.Time(p.LeaveStep) * chain.Time(most)
 	start := t.Timeouts.Start.After(t.LockUntil)
 	run := t.Timeouts.Run.After(start)
 	return start+turns+chain.Time(p.DeclineLead) <= t.DeclineBy &&
-		run+chain.Time(p.LeaveStep)+turns+chain.Time(p.CommitLead) <= t.CommitBy
+		run+chain.Time(p.LeaveStep)+p.meets(most) <= t.CommitBy
 }
 
 // SliceOf puts a slice together from the lots of its job and the output that they are in.

@@ -175,7 +175,7 @@ func (w *world) openWith(change func(*plutus.Terms), providers ...*party) *opene
 	}
 	draft, err := opening(terms, parts, seed, plutus.Frame{From: w.ledger.Slot(), Until: w.ledger.Slot() + 100, References: refs})
 	w.must(err)
-	tx, err := w.requester.purse.Balance(w.Context(), draft, "open")
+	tx, err := w.requester.purse.Prepare(w.Context(), draft, "open")
 	w.must(err)
 	w.must(w.requester.Sign(tx))
 	for _, p := range providers {

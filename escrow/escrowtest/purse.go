@@ -24,6 +24,7 @@ func (n Node) Submit(_ context.Context, tx []byte) error { return n.Ledger.Submi
 type Kept interface {
 	Coins(ctx context.Context, all []chain.UTxO) (coins, collateral []chain.UTxO, err error)
 	Reserve(ctx context.Context, refs []chain.OutRef, purpose string, until chain.Time) error
+	Release(ctx context.Context, purpose string) error
 	Expire(ctx context.Context, now, depth chain.Time) error
 }
 
@@ -36,15 +37,23 @@ type Purse struct {
 
 // Pay implements escrow.Purse.
 func (p *Purse) Pay(ctx context.Context, d chain.Draft, purpose string) (*chain.Tx, error) {
-	tx, err := p.Balance(ctx, d, purpose)
+	tx, err := p.Prepare(ctx, d, purpose)
 	if err != nil {
 		return nil, err
 	}
-	return tx, p.Owner.Sign(tx)
+	return tx, p.Sign(tx)
 }
 
-// Balance adds coins to a draft and keeps them until it has expired.
-func (p *Purse) Balance(ctx context.Context, d chain.Draft, purpose string) (*chain.Tx, error) {
+// Sign implements escrow.SharedPurse.
+func (p *Purse) Sign(tx *chain.Tx) error { return p.Owner.Sign(tx) }
+
+// Drop implements escrow.SharedPurse.
+func (p *Purse) Drop(ctx context.Context, tx chain.TxID, purpose string) error {
+	return p.Kept.Release(ctx, purpose+" "+tx.String())
+}
+
+// Prepare implements escrow.SharedPurse: it adds coins to a draft and keeps them until it has expired.
+func (p *Purse) Prepare(ctx context.Context, d chain.Draft, purpose string) (*chain.Tx, error) {
 	l := p.Book.Ledger
 	if err := p.Kept.Expire(ctx, l.Clock().SlotToTime(p.Book.Tip()), 0); err != nil {
 		return nil, err
