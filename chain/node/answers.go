@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/blinklabs-io/gouroboros/ledger/conway"
@@ -177,6 +178,12 @@ func readParams(raw []byte) (p chain.Params, err error) {
 // readUTxOs reads the outputs of an address by their places. Those of other addresses, which some nodes add when the payment
 // credential is the same, are left out; skipped are those whose form Tally does not read (see chain.OutputFrom).
 func readUTxOs(raw []byte, a chain.Address) (us []chain.UTxO, skipped int, err error) {
+	us, skipped, err = readOutputs(raw)
+	return slices.DeleteFunc(us, func(u chain.UTxO) bool { return u.Address != a }), skipped, err
+}
+
+// readOutputs reads outputs by their places, whichever way they were asked for.
+func readOutputs(raw []byte) (us []chain.UTxO, skipped int, err error) {
 	var r localstatequery.UTxOByAddressResult
 	if _, err := current(raw); err != nil {
 		return nil, 0, err
@@ -188,9 +195,6 @@ func readUTxOs(raw []byte, a chain.Address) (us []chain.UTxO, skipped int, err e
 		o, ok := chain.OutputFrom(&out)
 		if !ok {
 			skipped++
-			continue
-		}
-		if o.Address != a {
 			continue
 		}
 		us = append(us, chain.UTxO{Ref: chain.OutRef{Tx: chain.TxID(id.Hash), Index: uint32(id.Idx)}, Output: o})

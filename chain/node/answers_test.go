@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
@@ -222,6 +223,7 @@ func TestQueries(t *testing.T) {
 		{querySystemStart, "8101"},
 		{queryHeight, "8102"},
 		{queryPoint, "8103"},
+		{queryOutput(chain.OutRef{Tx: chain.TxID{1}, Index: 2}), "8200" + "8200" + "8206" + "820f" + "81" + "825820" + "01" + strings.Repeat("00", 31) + "02"},
 	} {
 		if got := encoded(t, c.query); !bytes.Equal(got, unhex(t, c.want)) {
 			t.Errorf("%v is %x, want %s", c.query, got, c.want)

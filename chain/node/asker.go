@@ -9,6 +9,8 @@ import (
 	"github.com/blinklabs-io/gouroboros/protocol"
 	"github.com/blinklabs-io/gouroboros/protocol/localstatequery"
 	"github.com/fxamacker/cbor/v2"
+
+	"github.com/tallycompute/tally/chain"
 )
 
 // asker is the client's side of the mini-protocol local state query. The library has one that decodes the answers too, in
@@ -105,6 +107,10 @@ var (
 )
 
 func queryUTxOs(address []byte) []any { return ofConway(6, []any{address}) }
+
+func queryOutput(ref chain.OutRef) []any {
+	return ofConway(15, []any{[]any{ref.Tx[:], ref.Index}})
+}
 
 // ofConway is a query that a ledger state of the Conway era answers.
 func ofConway(query ...any) []any { return []any{0, []any{0, []any{conwayIndex, query}}} }

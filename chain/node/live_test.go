@@ -119,6 +119,14 @@ func TestAsk(t *testing.T) {
 	if err != nil || len(us) != 1 || us[0].Value.Coin != funds || us[0].Address != rich {
 		t.Errorf("funds %v, %v", us, err)
 	}
+	if out, err := n.Outputs(ctx, []chain.OutRef{us[0].Ref}); err != nil || len(out) != 1 || out[0].Address != rich || out[0].Value.Coin != funds {
+		t.Errorf("an output by its place: %v, %v", out, err)
+	}
+	missing := us[0].Ref
+	missing.Index = 77
+	if out, err := n.Outputs(ctx, []chain.OutRef{missing, us[0].Ref}); err == nil && len(out) != 1 {
+		t.Errorf("an output that is not there: %v", out)
+	}
 	p1, height, us, err := n.Snapshot(ctx, rich)
 	if err != nil || p1.Slot < tip.Slot || height == 0 || len(us) != 1 {
 		t.Errorf("snapshot at %v, height %d: %v, %v", p1, height, us, err)

@@ -85,6 +85,30 @@ func (n *Node) UTxOs(ctx context.Context, a chain.Address) (us []chain.UTxO, err
 	return us, err
 }
 
+// Outputs are those of refs that are unspent at the node's tip. Some nodes answer nothing about an output that is not
+// there, which is an error then. Each is a question of its own: nodes differ in what they make of several.
+func (n *Node) Outputs(ctx context.Context, refs []chain.OutRef) (us []chain.UTxO, err error) {
+	err = n.view(ctx, fmt.Sprintf("asking for %d outputs", len(refs)), func(q *asker, _ chain.Point) error {
+		us = nil
+		for _, ref := range refs {
+			err := q.ask(queryOutput(ref), func(raw []byte) error {
+				found, _, err := readOutputs(raw)
+				for _, u := range found {
+					if u.Ref == ref {
+						us = append(us, u)
+					}
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return us, err
+}
+
 // Snapshot is the tip, its height and the unspent outputs of addresses there: where an index can start that need
 // not know the past.
 func (n *Node) Snapshot(ctx context.Context, as ...chain.Address) (p chain.Point, at uint64, us []chain.UTxO, err error) {
