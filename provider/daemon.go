@@ -33,6 +33,7 @@ type Deps struct {
 	Files       Files
 	Collectives Collectives
 	Publisher   Publisher
+	Fellows     Fellows
 	SDK         string // directory with the Python SDK, mounted into every container
 	Log         *slog.Logger
 }

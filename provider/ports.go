@@ -10,12 +10,15 @@ import (
 	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/executor"
 	"github.com/tallycompute/tally/market"
+	"github.com/tallycompute/tally/plutus"
 )
 
 // Ledger is what the daemon asks a Cardano node.
 type Ledger interface {
 	Params(ctx context.Context) (chain.Params, error)
 	Clock(ctx context.Context) (chain.Clock, error)
+	// Outputs are those of refs that are unspent in the chain.
+	Outputs(ctx context.Context, refs []chain.OutRef) ([]chain.UTxO, error)
 }
 
 // Book is the daemon's own view of the chain.
@@ -32,6 +35,25 @@ type Book interface {
 	References(ctx context.Context) ([]chain.UTxO, error)
 	// Changed is closed at the next block applied or undone.
 	Changed() <-chan struct{}
+
+	Slices
+}
+
+// Slices is what a book knows of slices.
+type Slices interface {
+	// JobLots are all lots of a job, whoever's.
+	JobLots(ctx context.Context, id plutus.JobID) ([]escrow.Lot, error)
+	// Held is an output that holds lots; false: it is spent, or not known.
+	Held(ctx context.Context, ref chain.OutRef) (chain.UTxO, bool, error)
+}
+
+// Fellows are the other providers of a job, asked over the network.
+type Fellows interface {
+	Connect(ctx context.Context, to peer.ID, addrs []string) error
+	// Invite asks one whether it leaves a slice too.
+	Invite(ctx context.Context, to peer.ID, i market.LeaveInvitation) (market.LeaveWish, error)
+	// ProposeLeave asks one for its witness.
+	ProposeLeave(ctx context.Context, to peer.ID, p market.LeaveProposal) (market.Witness, error)
 }
 
 // Wallet keeps the daemon's payment key.
@@ -43,8 +65,8 @@ type Wallet interface {
 	// Reserve keeps an output for one purpose until a time; it fails if another purpose has it.
 	Reserve(ctx context.Context, ref chain.OutRef, purpose string, until chain.Time) error
 	Release(ctx context.Context, purpose string) error
-	// SignOpening signs a body that was built elsewhere, if check passes on the very same transaction.
-	SignOpening(ctx context.Context, tx *chain.Tx, check func(*chain.Tx) error) (vkey, sig []byte, err error)
+	// SignChecked signs a body that was built elsewhere, if check passes on the very same transaction.
+	SignChecked(ctx context.Context, tx *chain.Tx, check func(*chain.Tx) error) (vkey, sig []byte, err error)
 }
 
 // Files moves content-addressed bundles between peers and directories.

@@ -70,6 +70,8 @@ CREATE TABLE IF NOT EXISTS shard (job BLOB NOT NULL, shard INTEGER NOT NULL, tra
 CREATE TABLE IF NOT EXISTS conceded (job BLOB PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS voucher (job BLOB PRIMARY KEY, cumulative INTEGER NOT NULL, signature BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS unpaid (job BLOB PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS leaving (
+	job BLOB NOT NULL, slice TEXT NOT NULL, caller TEXT NOT NULL, tx BLOB NOT NULL, PRIMARY KEY (job, slice, caller, tx));
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL);`
 
 func openStore(ctx context.Context, db *sql.DB) (*store, error) {
@@ -235,6 +237,9 @@ func (s *store) setReceipt(ctx context.Context, id market.JobID, receipt []byte)
 func (s *store) finish(ctx context.Context, j record, p market.Phase, message string) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE job SET done = 1, phase = ?, message = ? WHERE job = ?`, string(p), message, j.Job[:]); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM leaving WHERE job = ?`, j.Job[:]); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE reservation SET state = ? WHERE id = ?`, ended, j.Reservation[:])

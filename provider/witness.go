@@ -44,7 +44,7 @@ func (d *Daemon) Witness(ctx context.Context, from peer.ID, p market.TermsPropos
 	} else if check, err = d.checks(ctx, r, p, params, clock); err != nil {
 		return market.Witness{}, err
 	}
-	vkey, sig, err := d.Wallet.SignOpening(ctx, tx, check)
+	vkey, sig, err := d.Wallet.SignChecked(ctx, tx, check)
 	if err != nil {
 		d.Log.Warn("provider: refused to witness", "reservation", r.ID, "tx", tx.ID(), "error", err)
 		return market.Witness{}, err

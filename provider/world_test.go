@@ -250,7 +250,7 @@ func (c coins) Release(ctx context.Context, purpose string) error {
 	return c.p.kept.Release(ctx, purpose)
 }
 
-func (c coins) SignOpening(_ context.Context, tx *chain.Tx, check func(*chain.Tx) error) (vkey, sig []byte, err error) {
+func (c coins) SignChecked(_ context.Context, tx *chain.Tx, check func(*chain.Tx) error) (vkey, sig []byte, err error) {
 	if err := check(tx); err != nil {
 		return nil, nil, err
 	}

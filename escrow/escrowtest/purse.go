@@ -17,6 +17,16 @@ func (n Node) Clock(context.Context) (chain.Clock, error) { return n.Ledger.Cloc
 // Params are the ledger's.
 func (n Node) Params(context.Context) (chain.Params, error) { return n.Ledger.Params(), nil }
 
+// Outputs implements provider.Ledger.
+func (n Node) Outputs(_ context.Context, refs []chain.OutRef) (us []chain.UTxO, err error) {
+	for _, u := range n.Ledger.UTxOs() {
+		if slices.Contains(refs, u.Ref) {
+			us = append(us, u)
+		}
+	}
+	return us, nil
+}
+
 // Submit implements escrow.Ledger.
 func (n Node) Submit(_ context.Context, tx []byte) error { return n.Ledger.Submit(tx) }
 
