@@ -39,7 +39,7 @@ func LivePace() Pace {
 	const minute = 60_000
 	return Pace{
 		MarginMS: 15 * minute, LockMS: 20 * minute, PollMS: 10_000,
-		Policy: escrow.Policy{DeclineLead: 5 * minute, CommitLead: 15 * minute, Patience: 10 * minute, LeaveStep: minute / 3, Grace: 10 * minute},
+		Policy: escrow.Policy{DeclineLead: 5 * minute, CommitLead: 15 * minute, Patience: 10 * minute, LeaveStep: minute / 3, Meeting: minute, Grace: 10 * minute},
 	}
 }
 

@@ -46,7 +46,7 @@ type Pace struct {
 func DevnetPace() Pace {
 	return Pace{
 		MarginMS: 5000, LockMS: 20_000, PollMS: 500,
-		Policy: escrow.Policy{DeclineLead: 3000, CommitLead: 10_000, Patience: 15_000, LeaveStep: 400, Grace: 5000},
+		Policy: escrow.Policy{DeclineLead: 3000, CommitLead: 10_000, Patience: 15_000, LeaveStep: 400, Meeting: 1000, Grace: 5000},
 	}
 }
 

@@ -70,7 +70,7 @@ func (b *buyer) buy(ctx context.Context, f func(ctx context.Context) error) erro
 		g, ctx := errgroup.WithContext(ctx)
 		acting, stop := context.WithCancel(ctx)
 		g.Go(func() error {
-			if err := b.settling(acting, escrow.Requester, b.req.Evidence, b.req.Facts); acting.Err() == nil {
+			if err := b.settling(acting, escrow.Requester, nil, b.req.Evidence, b.req.Facts); acting.Err() == nil {
 				return err
 			}
 			return nil

@@ -113,8 +113,8 @@ func (a *app) attestLog(ctx context.Context) (err error) {
 }
 
 // settling does what is due on chain for one party until ctx ends, with the verdicts of attesters whom it asks; each
-// version of the contracts by itself.
-func (p *party) settling(ctx context.Context, role escrow.Role, evidence func(context.Context, escrow.Key) (market.VerdictRequest, []market.Attester, error),
+// version of the contracts by itself. A provider leaves slices by a meeting.
+func (p *party) settling(ctx context.Context, role escrow.Role, meeting *escrow.Meeting, evidence func(context.Context, escrow.Key) (market.VerdictRequest, []market.Attester, error),
 	own func(context.Context, escrow.Key) (escrow.Facts, error),
 ) error {
 	g, ctx := errgroup.WithContext(ctx)
@@ -126,6 +126,9 @@ func (p *party) settling(ctx context.Context, role escrow.Role, evidence func(co
 		actor := &escrow.Actor{
 			Role: role, Contracts: b.contracts, Ledger: p.ledger(), Purse: p.purse, Book: b, Policy: p.net.Policy,
 			Validity: 2 * time.Duration(p.net.LockMS) * time.Millisecond, Facts: panel.Facts(b.Lot, own), Log: p.app.logger,
+		}
+		if b == p.book { // those of older contracts are few, and leave alone
+			actor.Meeting = meeting
 		}
 		g.Go(func() error { return panel.Run(ctx) })
 		g.Go(func() error { return actor.Run(ctx) })

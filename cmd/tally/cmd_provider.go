@@ -295,7 +295,7 @@ func (p *party) sell(ctx context.Context, cfg provider.Config, engine *container
 		Dir: filepath.Join(p.home, "jobs"), DB: db, Peer: p.host.Key(), Contracts: p.contracts,
 		Ledger: p.ledger(), Book: p.book, Wallet: &witnessWallet{p.wallet, p.kept}, SignBinding: p.wallet.SignMessage,
 		Engine: engine, Files: p.files, Collectives: collectives{service, cfg.ArenaBytes, int(bytesPerSecond), p.app.logger},
-		Publisher: &publisher{p: p}, SDK: sdk, Log: p.app.logger,
+		Publisher: &publisher{p: p}, Fellows: agree.Client{Host: p.host}, SDK: sdk, Log: p.app.logger,
 	})
 	if err != nil {
 		return fail(exitConfig, err, "check %s", filepath.Join(p.home, "provider.json"))
@@ -308,9 +308,11 @@ func (p *party) sell(ctx context.Context, cfg provider.Config, engine *container
 	}
 	server := agree.Serve(ctx, p.host, d, d, agree.ServeOptions{Log: p.app.logger})
 	defer func() { err = errors.Join(err, server.Close()) }()
+	fellows := agree.ServeFellow(ctx, p.host, d, agree.ServeOptions{Log: p.app.logger})
+	defer func() { err = errors.Join(err, fellows.Close()) }()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.Run(ctx) })
-	g.Go(func() error { return p.settling(ctx, escrow.Provider, d.Evidence, d.Facts) })
+	g.Go(func() error { return p.settling(ctx, escrow.Provider, d.Meeting(p.purse), d.Evidence, d.Facts) })
 	g.Go(func() error { return p.tidy(ctx) })
 	err = g.Wait()
 	if errors.Is(err, context.Canceled) {

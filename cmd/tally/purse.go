@@ -31,12 +31,25 @@ type rules interface {
 
 // Pay implements escrow.Purse.
 func (p *purse) Pay(ctx context.Context, d chain.Draft, purpose string) (*chain.Tx, error) {
-	tx, err := p.balance(ctx, d, func(id chain.TxID) string { return purpose + " " + id.String() })
+	tx, err := p.Prepare(ctx, d, purpose)
 	if err != nil {
 		return nil, err
 	}
 	return tx, p.wallet.SignBuilt(tx)
 }
+
+// Prepare implements escrow.SharedPurse.
+func (p *purse) Prepare(ctx context.Context, d chain.Draft, purpose string) (*chain.Tx, error) {
+	return p.balance(ctx, d, func(id chain.TxID) string { return purposeWith(purpose, id) })
+}
+
+// Drop implements escrow.SharedPurse.
+func (p *purse) Drop(ctx context.Context, tx chain.TxID, purpose string) error {
+	return p.kept.Release(ctx, purposeWith(purpose, tx))
+}
+
+// purposeWith is what coins are reserved for that pay for a transaction; see payment.
+func purposeWith(purpose string, tx chain.TxID) string { return purpose + " " + tx.String() }
 
 // Balance adds coins to a draft and reserves them for a purpose until it has expired. Nothing is signed.
 func (p *purse) Balance(ctx context.Context, d chain.Draft, purpose string) (*chain.Tx, error) {

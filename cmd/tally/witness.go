@@ -41,7 +41,7 @@ func (w *witnessWallet) Release(ctx context.Context, purpose string) error {
 	return w.kept.Release(ctx, purpose)
 }
 
-// SignOpening implements provider.Wallet: what is signed is the body that was checked, byte for byte.
-func (w *witnessWallet) SignOpening(_ context.Context, tx *chain.Tx, check func(*chain.Tx) error) (vkey, sig []byte, err error) {
+// SignChecked implements provider.Wallet: what is signed is the body that was checked, byte for byte.
+func (w *witnessWallet) SignChecked(_ context.Context, tx *chain.Tx, check func(*chain.Tx) error) (vkey, sig []byte, err error) {
 	return w.wallet.SignChecked(tx.Body(), func(chain.TxBody) error { return check(tx) })
 }
