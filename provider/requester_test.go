@@ -102,14 +102,18 @@ func (d *deal) build() *deal {
 	d.key = escrow.Key{Job: id, Provider: w.prov.Hash}
 	until, err := w.ledger.Clock().TimeToSlot(d.terms.LockUntil)
 	w.must(err)
-	var parts []plutus.Part
-	for _, l := range d.terms.Lots {
-		u := w.output(l.BondInput)
-		parts = append(parts, plutus.Part{Provider: l.Payment, PriceUNTX: l.PriceUNTX, BondInput: u, BondChange: u.Address})
-	}
-	d.draft, err = w.contracts.Open(d.packed, parts, w.output(d.terms.Seed), plutus.Frame{From: w.ledger.Slot(), Until: until})
+	d.draft, err = w.contracts.Open(d.packed, d.parts(), w.output(d.terms.Seed), plutus.Frame{From: w.ledger.Slot(), Until: until})
 	w.must(err)
 	return d
+}
+
+// parts are the lots' parts in an opening.
+func (d *deal) parts() (parts []plutus.Part) {
+	for _, l := range d.terms.Lots {
+		u := d.output(l.BondInput)
+		parts = append(parts, plutus.Part{Provider: l.Payment, PriceUNTX: l.PriceUNTX, BondInput: u, BondChange: u.Address})
+	}
+	return parts
 }
 
 func (w *world) output(ref chain.OutRef) chain.UTxO {

@@ -36,11 +36,8 @@ func (d *deal) start() {
 	d.Helper()
 	refs, err := d.prov.book.References(d.Context())
 	d.must(err)
-	l := d.terms.Lots[0]
-	u := d.output(l.BondInput)
-	part := plutus.Part{Provider: l.Payment, PriceUNTX: l.PriceUNTX, BondInput: u, BondChange: u.Address}
 	f := plutus.Frame{From: d.draft.From, Until: d.draft.Until, References: refs}
-	d.draft, err = d.contracts.Start(d.packed, []plutus.Part{part}, d.output(d.terms.Seed), f)
+	d.draft, err = d.contracts.Start(d.packed, d.parts(), d.output(d.terms.Seed), f)
 	d.must(err)
 	d.balance()
 }

@@ -86,7 +86,8 @@ func newWorld(t *testing.T) *world {
 		prov.Coin(0, chain.Coins(20_000_000).With(ntx, 5_000_000)), prov.Coin(1, chain.Coins(20_000_000).With(ntx, 6_000_000)),
 		prov.Coin(2, chain.Coins(50_000_000)), prov.Coin(9, chain.Coins(10_000_000)),
 		req.Coin(0, chain.Coins(500_000_000).With(ntx, 1_000_000_000)), req.Coin(1, chain.Coins(500_000_000).With(ntx, 1_000_000_000)),
-		other.Coin(0, chain.Coins(20_000_000).With(ntx, 5_000_000)), req.Coin(2, chain.Coins(100_000_000)), req.Coin(9, chain.Coins(10_000_000)),
+		other.Coin(0, chain.Coins(20_000_000).With(ntx, 5_000_000)),
+		other.Coin(8, chain.Coins(30_000_000)), other.Coin(9, chain.Coins(10_000_000)), req.Coin(2, chain.Coins(100_000_000)), req.Coin(9, chain.Coins(10_000_000)),
 	})
 	w.prov, w.req = w.party(prov, 1, escrow.Provider), w.party(req, 2, escrow.Requester)
 	w.other = w.party(other, 3, escrow.Provider)
@@ -229,6 +230,13 @@ func (p *party) ntx(w *world) (untx uint64) {
 		untx += u.Value.Of(ntx)
 	}
 	return untx
+}
+
+func (p *party) lovelace(w *world) (l chain.Lovelace) {
+	for _, u := range w.ledger.UTxOs(p.Address) {
+		l += u.Value.Coin
+	}
+	return l
 }
 
 // coins is a party's wallet as a daemon uses it.
