@@ -11,9 +11,9 @@ import (
 )
 
 // newSlices is a world whose jobs are opened in slices, with the scripts published.
-func newSlices(t *testing.T, providers int) *world {
+func newSlices(t *testing.T, providers int, change ...func(*chain.Params)) *world {
 	t.Helper()
-	w := newWorld(t, providers)
+	w := newWorld(t, providers, change...)
 	w.sliced = true
 	f := plutus.Frame{From: w.ledger.Slot(), Until: w.ledger.Slot() + 100}
 	for _, d := range []chain.Draft{w.contracts.Deploy(f), w.contracts.DeploySlices(f)} {

@@ -7,9 +7,14 @@ import (
 	"github.com/tallycompute/tally/chain"
 )
 
-// callers is how many of a slice, from the first place on, call the others together before the turns begin, one after
-// the other: one of them may be gone.
+// callers is how many of a slice call the others together before the turns begin, one after the other: one of them may be
+// gone. Who they are depends on the job, as the caller pays.
 const callers = 3
+
+// callsAs is in which place of the callers, from 0 on, a lot's provider comes.
+func (l Lot) callsAs() int {
+	return (l.Place.Index + int(l.Key.Job[len(l.Key.Job)-1])) % l.Place.Of
+}
 
 // Meeting is what leaving a slice with others takes.
 type Meeting struct {
@@ -47,9 +52,10 @@ func (p Policy) meets(n int) chain.Time {
 // gathers says whether it is for the provider of l to call the others of its slice together now: before its own turn,
 // which it does not need to wait for then.
 func gathers(l Lot, f Facts, p Policy, now chain.Time) bool {
-	i := l.Place.Index
-	turn := l.Terms.CommitBy - p.meets(l.Place.Of) + chain.Time(p.Meeting)*chain.Time(i)
-	return l.Place.Of > 1 && i < callers && now >= turn && Joins(l, f, p, now)
+	if l.Place.Of < 2 || l.callsAs() >= callers || !Joins(l, f, p, now) {
+		return false
+	}
+	return now >= l.Terms.CommitBy-p.meets(l.Place.Of)+chain.Time(p.Meeting)*chain.Time(l.callsAs())
 }
 
 // Joins says whether the provider of l leaves its slice now if another one takes it along: it has something to be paid
@@ -79,15 +85,16 @@ func (a *Actor) gather(ctx context.Context, b *batch, tip chain.Slot, clock chai
 		}
 	}
 	guests := a.Meeting.Fellows.Invite(ctx, l, others)
-	for range rounds {
-		if len(guests) == 0 {
-			break
-		}
+	for round := 0; round < rounds && len(guests) > 0; {
 		signed, err := a.leaveWith(ctx, b, guests, tip, clock)
-		if err != nil || len(signed) == len(guests) {
+		switch {
+		case tooLarge(err):
+			guests = guests[:len(guests)/2] // the next one calls the rest
+		case err != nil || len(signed) == len(guests):
 			return err
+		default:
+			guests, round = signed, round+1
 		}
-		guests = signed
 	}
 	a.Log.Info("escrow: nobody leaves the slice together with this lot", "lot", l.Key, "others", len(others))
 	return nil

@@ -98,10 +98,11 @@ func (t *table) left(change func(o *opened)) *opened {
 	return o
 }
 
-// at is the party in a place of a slice.
-func (o *opened) at(i int) *party {
+// caller is who calls the others of a slice together as the i-th.
+func (o *opened) caller(i int) *party {
 	o.Helper()
-	k := o.owner(i)
+	of := o.lot(o.providers[0]).Place.Of
+	k := o.owner((i + of - int(o.id[27])%of) % of)
 	return o.providers[slices.IndexFunc(o.providers, func(p *party) bool { return p.Hash == k.Provider })]
 }
 
@@ -123,7 +124,7 @@ func TestTogether(t *testing.T) {
 	}
 	var first *party
 	o := w.meets().left(func(o *opened) {
-		first = o.at(0)
+		first = o.caller(0)
 		w.until(o.terms.CommitBy-chain.Time(policy.CommitLead+4*policy.LeaveStep+3*meeting)-6000, 5)
 		o.is(first, escrow.Sliced)
 	})
@@ -157,7 +158,7 @@ func TestTogetherWithout(t *testing.T) {
 	var of [6]*party
 	o := at.left(func(o *opened) {
 		for i := range of {
-			of[i] = o.at(i)
+			of[i] = o.caller(i)
 		}
 		at.deaf, at.liars = []*party{of[2]}, []*party{of[3]}
 		o.knows(of[4], of[4], escrow.Facts{InputsReady: true}) // still at work, and never done
@@ -175,12 +176,26 @@ func TestTogetherWithout(t *testing.T) {
 	o.is(of[4], escrow.Sliced)
 }
 
+// TestTogetherTooMany: who has no room in the transaction is called by the next one.
+func TestTogetherTooMany(t *testing.T) {
+	w := newSlices(t, 28, func(p *chain.Params) { p.MaxTxSize = 12_000 })
+	o := w.meets().left(func(*opened) {})
+	var did []string
+	for _, p := range w.providers {
+		o.is(p, escrow.Committed)
+		did = append(did, p.acted...)
+	}
+	if slices.Sort(did); !slices.Equal(did, []string{"leave 14", "leave 14"}) {
+		t.Errorf("they did %v", did)
+	}
+}
+
 // TestSecondCalls: when the first is gone, the second calls; what is left is dissolved.
 func TestSecondCalls(t *testing.T) {
 	w := newSlices(t, 4)
 	var gone, second *party
 	o := w.meets().left(func(o *opened) {
-		gone, second = o.at(0), o.at(1)
+		gone, second = o.caller(0), o.caller(1)
 		w.providers = slices.DeleteFunc(w.providers, func(p *party) bool { return p == gone })
 	})
 	o.did(second, "leave 3")
@@ -222,7 +237,7 @@ func TestCallerGone(t *testing.T) {
 	at := w.meets()
 	var gone, second *party
 	o := at.left(func(o *opened) {
-		gone, second = o.at(0), o.at(1)
+		gone, second = o.caller(0), o.caller(1)
 		gone.do.Ledger = noNode{gone.do.Ledger}
 	})
 	if at.signed != 3+3 {
@@ -268,7 +283,7 @@ func TestUndoneTogether(t *testing.T) {
 	o := w.open(w.providers...)
 	w.requester.do.Book = noLots{w.requester.book}
 	o.delivers(false, w.providers...)
-	first := o.at(0)
+	first := o.caller(0)
 	for o.lot(first).Status == escrow.Sliced {
 		w.block(5)
 	}

@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/market/requester"
 	"github.com/tallycompute/tally/testnet"
@@ -20,6 +22,7 @@ import (
 func newSlices(t *testing.T) *court {
 	p := testnet.DevnetPace()
 	p.LockMS = 15_000
+	p.Policy.Meeting = 4000 // a busy machine takes longer to ask
 	s := newStreet(t, p, func(c *testnet.WorldConfig) { c.Rates = []string{"0.001", "0.001", "0.001", "0.001"} })
 	for _, p := range s.Providers {
 		path := filepath.Join(p.Home, "provider.json")
@@ -51,16 +54,17 @@ func newSlices(t *testing.T) *court {
 func (c *court) tenth(t *testing.T, shards, program, run, verify string) string {
 	return c.job(t, map[string]string{
 		"run": program, "shards": shards, "resources": "{cpus: 0.1, memory_gib: 0.0625, disk_gib: 0.125}", "verify": verify,
-		"timeouts": "{match: 20s, start: 40s, run: " + run + ", collect: 15s}",
+		"timeouts": "{match: 20s, start: 40s, run: " + run + ", collect: 25s}",
 	})
 }
 
-// TestSlicesLive: jobs of four providers on a real node, in slices: settled, left by one provider, and left by the
-// requester.
+// TestSlicesLive: jobs of four providers on a real node, in slices: settled, left by one provider, by the requester, and by
+// both.
 func TestSlicesLive(t *testing.T) {
 	c := newSlices(t)
 	t.Run("settled", c.settled)
 	t.Run("requester gone", c.left)
+	t.Run("both gone", c.abandoned)
 	t.Run("provider gone", c.finished)
 }
 
@@ -116,19 +120,109 @@ func (c *court) settled(t *testing.T) {
 	c.moved(t, want)
 }
 
-// left: the requester is gone, and each provider leaves with its result and claims.
+// left: the requester is gone, and all providers leave with their results in one transaction, which one of them pays; each
+// claims.
 func (c *court) left(t *testing.T) {
+	before := c.lovelace(t)
 	run, id := c.begun(t, c.tenth(t, "{count: 40}", "echo 1 > $OUTPUT_DIR/n", "40s", "{policy: review, window: 5s}"), requester.Gathered)
 	if err := run.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	all := c.waits(t, id, 8*time.Minute)
-	for _, l := range all {
+	for _, l := range c.waits(t, id, 8*time.Minute) {
 		if l.Status != escrow.Claimed {
 			t.Errorf("a lot is %s", l.Status)
 		}
 	}
-	c.of(t, id, []escrow.Kind{escrow.KindStart, escrow.KindLeave, escrow.KindClaim})
+	all := c.of(t, id, []escrow.Kind{escrow.KindStart, escrow.KindLeave, escrow.KindClaim})
+	if n := c.together(t, all); n != 4 {
+		t.Errorf("%d left together", n)
+	}
+	for who, n := range c.lovelace(t) {
+		t.Logf("%s: %+d lovelace", who, n-before[who])
+	}
+	c.before = c.ntx(t)
+}
+
+// lovelace is what the providers' addresses hold.
+func (c *court) lovelace(t *testing.T) map[string]int64 {
+	t.Helper()
+	all := map[string]int64{}
+	for _, p := range c.Providers {
+		us, err := c.Node.UTxOs(t.Context(), p.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range us {
+			all[p.Name] += int64(u.Value.Coin)
+		}
+	}
+	return all
+}
+
+// together is how many lots left their slice in the transaction of the first that left, and what that cost.
+func (c *court) together(t *testing.T, all []lotStory) (n int) {
+	t.Helper()
+	var first chain.TxID
+	for _, l := range all {
+		if len(l.Steps) < 2 || l.Steps[1].Kind != escrow.KindLeave {
+			continue
+		}
+		if first == (chain.TxID{}) {
+			first = l.Steps[1].Tx
+		}
+		if l.Steps[1].Tx == first {
+			n++
+		}
+	}
+	for _, p := range c.Providers {
+		b, err := os.ReadFile(p.Log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(b)) {
+			if strings.Contains(line, first.String()) || strings.Contains(line, "together") {
+				t.Logf("%s: %s", p.Name, strings.TrimSpace(line))
+			}
+		}
+	}
+	return n
+}
+
+// abandoned: the requester is gone, and one provider. The others leave together without it, and what it left behind it ends
+// when it is back.
+func (c *court) abandoned(t *testing.T) {
+	run, id := c.begun(t, c.tenth(t, "{count: 40}", "echo 1 > $OUTPUT_DIR/n", "40s", "{policy: review, window: 5s}"), requester.Gathered)
+	gone := -1
+	for _, l := range c.of(t, id, []escrow.Kind{escrow.KindStart}) {
+		if l.Place.Index == 0 {
+			gone = slices.IndexFunc(c.Providers, func(p *testnet.Participant) bool { return p.Address == l.Address })
+		}
+	}
+	if err := errors.Join(run.Kill(), c.Providers[gone].Process.Kill()); err != nil {
+		t.Fatal(err)
+	}
+	claimed := func() (n int) {
+		for _, l := range c.of(t, id, []escrow.Kind{escrow.KindStart},
+			[]escrow.Kind{escrow.KindStart, escrow.KindLeave}, []escrow.Kind{escrow.KindStart, escrow.KindLeave, escrow.KindClaim}) {
+			if l.Status == escrow.Claimed {
+				n++
+			}
+		}
+		return n
+	}
+	for end := time.Now().Add(8 * time.Minute); claimed() < 3; time.Sleep(time.Second) {
+		if time.Now().After(end) {
+			t.Fatal("three lots should be claimed")
+		}
+	}
+	if err := c.StartProvider(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	all := c.waits(t, id, 2*time.Minute)
+	if n := c.together(t, all); n != 3 {
+		t.Errorf("%d left together", n)
+	}
+	c.of(t, id, []escrow.Kind{escrow.KindStart, escrow.KindLeave, escrow.KindClaim}, []escrow.Kind{escrow.KindStart, escrow.KindDissolve})
 	c.before = c.ntx(t)
 }
 
