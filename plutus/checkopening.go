@@ -35,9 +35,8 @@ func unsafe(check, why string, args ...any) error {
 
 // CheckOpening is the checklist before a witness. A witness authorises every input of its key in the body, collateral
 // included, and isValid is not under the signature: so the very body bytes are looked at, and nothing else is trusted.
-// resolved is what the requester says that inputs and collateral hold; a lie there cannot turn an input of mine into
-// another's, for Owns is asked as well, and the policy looks at no other input's contents. The error is Unsafe, or
-// what Explain makes of a script that refuses.
+// resolved is what inputs and collateral hold in the chain, by my own node: an output that no block has yet may be about
+// to be mine, whatever is said of it. The error is Unsafe, or what Explain makes of a script that refuses.
 func (c *Contracts) CheckOpening(tx *chain.Tx, resolved []chain.UTxO, m Mine, p chain.Params, clk chain.Clock) error {
 	o, err := c.opening(tx, resolved, m)
 	if err != nil {

@@ -162,11 +162,6 @@ func TestWitnessRefused(t *testing.T) {
 			d.draft.Outputs[1].Address = d.req.Address
 		}, code: market.RefusedTx, words: "change"},
 		"terms that are not in the body": {lie: func(d *deal) { d.terms.Task.Command = "mine coins" }, code: market.RefusedTx, words: ""},
-		"a bond input of other contents": {lie: func(d *deal) {
-			u := d.output(d.quote.BondInput)
-			u.Value = u.Value.With(ntx, 1)
-			d.said = []chain.UTxO{u}
-		}, code: market.RefusedTx, words: "bond input"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -280,5 +275,31 @@ func TestText(t *testing.T) {
 			t.Errorf("%.40q became %.40q of %d bytes", s, got, len(got))
 		}
 		refusal(t, refuse(market.RefusedOther, "%s", s), market.RefusedOther, "")
+	}
+}
+
+// TestOpeningOfThief: an output that the provider is about to get, from a transaction that only the requester has, is not
+// signed away with an opening.
+func TestOpeningOfThief(t *testing.T) {
+	w := newWorld(t)
+	owed := chain.Draft{Outputs: []chain.Output{{Address: w.prov.Address, Value: chain.Coins(5_000_000).With(ntx, 1_000_000)}}, Until: w.ledger.Slot() + 60}
+	payment, err := w.req.purse.Pay(t.Context(), owed, "owed")
+	w.must(err)
+	d := w.quoted(w.request(market.General)).drawUp().build()
+	u := chain.UTxO{Ref: chain.OutRef{Tx: payment.ID()}, Output: owed.Outputs[0]}
+	u.Address = w.req.Address // as the thief says
+	d.draft.Inputs = append(d.draft.Inputs, chain.Input{UTxO: u})
+	d.balance()
+	v, err := d.propose()
+	if err == nil {
+		w.must(d.tx.AddWitness(v.VKey, v.Signature))
+		w.must(d.req.Sign(d.tx))
+		w.must(w.ledger.Submit(payment.Bytes()))
+		_, err = w.ledger.Forge(1)
+		w.must(err)
+		t.Fatalf("signed, and the ledger says: %v", w.ledger.Submit(d.tx.Bytes()))
+	}
+	if !strings.Contains(err.Error(), "not in the chain") {
+		t.Error(err)
 	}
 }

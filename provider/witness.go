@@ -68,9 +68,9 @@ func (d *Daemon) checks(ctx context.Context, r reservation, p market.TermsPropos
 	if err != nil {
 		return nil, err
 	}
-	resolved, err := p.UTxOs()
+	resolved, err := d.resolved(ctx, p)
 	if err != nil {
-		return nil, refuse(market.RefusedTx, "%v", err)
+		return nil, err
 	}
 	part, err := d.part(ctx, terms)
 	if err != nil {
@@ -111,6 +111,39 @@ func (d *Daemon) checks(ctx context.Context, r reservation, p market.TermsPropos
 		}
 		return d.record(ctx, r, p, tx.ID(), terms, packed)
 	}, nil
+}
+
+// resolved is what the transaction's inputs and collateral hold, as our own node has them, and of references what the
+// requester says. An output that is not in the chain yet may be about to be ours, whatever is said of it: our signature
+// would spend it with the rest.
+func (d *Daemon) resolved(ctx context.Context, p market.TermsProposal) ([]chain.UTxO, error) {
+	said, err := p.UTxOs()
+	if err != nil {
+		return nil, refuse(market.RefusedTx, "%v", err)
+	}
+	tx, err := chain.DecodeTx(p.Tx)
+	if err != nil {
+		return nil, refuse(market.RefusedTx, "%v", err)
+	}
+	body, err := tx.Inspect()
+	if err != nil {
+		return nil, refuse(market.RefusedTx, "%v", err)
+	}
+	spent := slices.Concat(body.Inputs, body.Collateral)
+	if len(spent) > len(said) {
+		return nil, refuse(market.RefusedTx, "%d inputs, of which %d are explained", len(spent), len(said))
+	}
+	known, err := d.Ledger.Outputs(ctx, spent)
+	if err != nil {
+		return nil, fmt.Errorf("inputs of an opening: %w", err)
+	}
+	for _, ref := range spent {
+		if !slices.ContainsFunc(known, func(u chain.UTxO) bool { return u.Ref == ref }) {
+			return nil, refuse(market.RefusedTx, "input %s is not in the chain", ref)
+		}
+	}
+	said = slices.DeleteFunc(said, func(u chain.UTxO) bool { return slices.Contains(spent, u.Ref) })
+	return append(said, known...), nil
 }
 
 // slices refuses a start under which this provider could not leave in its turn, or not in one transaction.
