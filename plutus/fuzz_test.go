@@ -170,3 +170,45 @@ func same[T any](t *testing.T, b []byte) {
 		t.Fatalf("%s becomes %s: %v", b, out, err)
 	}
 }
+
+// FuzzCheckLeave: no bytes make the checklist of a guest panic, and what it lets pass does nothing with the guest's share but
+// give it to its lot.
+func FuzzCheckLeave(f *testing.F) {
+	w := newWorld(f, silentBlueprint)
+	host, mine := w.providers[0], Leaver{me, [32]byte{9}}
+	s := w.slice(f, 1, 0, me, 2)
+	guest := Guest{
+		Slice: s, Terms: w.sliced, Leaver: mine, Until: w.at(w.work + w.span), Coins: slices.Concat(purse(host), collateral(host)),
+		Keys: []chain.KeyHash{w.providers[me].Hash, chaintest.NewActor("stake").Hash},
+	}
+	for _, who := range [][]Leaver{{mine}, {{0, [32]byte{8}}, mine}, {{0, [32]byte{8}}, {Index: me}, {2, [32]byte{7}}}} {
+		d := w.leaving(f, s, who...)
+		tx, err := chaintest.Raw{Draft: d, Paying: purse(host)[1:2], Change: host.Address, Collateral: collateral(host)}.Encode(w.ledger, w.Network)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(tx.Bytes())
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		tx, err := chain.DecodeTx(b)
+		if err != nil || w.CheckLeave(tx, guest, w.clock) != nil {
+			return
+		}
+		body, err := tx.Inspect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := s.Shares[me].lot(w.sliced, s.Job)
+		lots := 0
+		for _, u := range body.Outputs {
+			l, err := w.ReadLot(u, w.sliced)
+			if err == nil && l.Provider == want.Provider && l.State == Committed && l.Root == mine.Root && l.PriceUNTX == want.PriceUNTX &&
+				l.BondUNTX == want.BondUNTX && l.Lovelace == want.Lovelace && l.ClaimAt <= guest.Until+chain.Time(w.sliced.ReviewMS) {
+				lots++
+			}
+		}
+		if lots != 1 || !slices.Contains(body.Inputs, s.Ref) {
+			t.Errorf("%d lots of the guest's", lots)
+		}
+	})
+}
