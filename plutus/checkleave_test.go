@@ -152,7 +152,9 @@ func unsafeLeaves() []struct {
 		{"another request to the lots' policy", "redeemers", draft(func(w *world, d *chain.Draft) { minted(d, w.Policy).Redeemer = raw(data.NewConstr(2)) })},
 		{"another request to the stub", "redeemers", draft(func(_ *world, d *chain.Draft) { d.Inputs[0].Redeemer = raw(data.NewConstr(5)) })},
 		{"a third policy", "mint", draft(func(w *world, d *chain.Draft) { w.mintsToo(d, w.after()) })},
-		{"a token more", "mint", draft(func(w *world, d *chain.Draft) { minted(d, w.Policy).Assets[w.Token(jobID(w.sliced.pack()), Committed).Name]++ })},
+		{"a token more", "mint", draft(func(w *world, d *chain.Draft) {
+			minted(d, w.Policy).Assets[w.Token(jobID(w.sliced.pack()), Committed).Name]++
+		})},
 		{"my lot is another's", "output", relot(func(l *Lot) { l.Provider = chaintest.NewActor("stranger").Address })},
 		{"NTX of my lot short", "output", output(mine, more(-1))},
 		{"lovelace of my lot short", "output", output(mine, coin(-1))},

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -134,7 +133,7 @@ func (c *court) left(t *testing.T) {
 		}
 	}
 	all := c.of(t, id, []escrow.Kind{escrow.KindStart, escrow.KindLeave, escrow.KindClaim})
-	if n := c.together(t, all); n != 4 {
+	if n := together(all); n != 4 {
 		t.Errorf("%d left together", n)
 	}
 	for who, n := range c.lovelace(t) {
@@ -159,9 +158,8 @@ func (c *court) lovelace(t *testing.T) map[string]int64 {
 	return all
 }
 
-// together is how many lots left their slice in the transaction of the first that left, and what that cost.
-func (c *court) together(t *testing.T, all []lotStory) (n int) {
-	t.Helper()
+// together is how many lots left their slice in the transaction of the first of them that left.
+func together(all []lotStory) (n int) {
 	var first chain.TxID
 	for _, l := range all {
 		if len(l.Steps) < 2 || l.Steps[1].Kind != escrow.KindLeave {
@@ -172,17 +170,6 @@ func (c *court) together(t *testing.T, all []lotStory) (n int) {
 		}
 		if l.Steps[1].Tx == first {
 			n++
-		}
-	}
-	for _, p := range c.Providers {
-		b, err := os.ReadFile(p.Log)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(b)) {
-			if strings.Contains(line, first.String()) || strings.Contains(line, "together") {
-				t.Logf("%s: %s", p.Name, strings.TrimSpace(line))
-			}
 		}
 	}
 	return n
@@ -219,7 +206,7 @@ func (c *court) abandoned(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := c.waits(t, id, 2*time.Minute)
-	if n := c.together(t, all); n != 3 {
+	if n := together(all); n != 3 {
 		t.Errorf("%d left together", n)
 	}
 	c.of(t, id, []escrow.Kind{escrow.KindStart, escrow.KindLeave, escrow.KindClaim}, []escrow.Kind{escrow.KindStart, escrow.KindDissolve})
