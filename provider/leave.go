@@ -94,26 +94,35 @@ func (d *Daemon) WitnessLeave(ctx context.Context, from peer.ID, p market.LeaveP
 // maxForeign bounds the inputs and the collateral of a leave: fees take one or two coins.
 const maxForeign = 16
 
-// guest is what is known here of a leave from a slice that from calls for; a market.Refusal if this provider does not go.
-func (d *Daemon) guest(ctx context.Context, from peer.ID, id market.JobID, slice chain.OutRef) (g plutus.Guest, err error) {
+// fellow is the payment key of another provider of a job, and this provider's reservation for it.
+func (d *Daemon) fellow(ctx context.Context, from peer.ID, id market.JobID) (k chain.KeyHash, res reservation, err error) {
 	r, ok, err := d.store.job(ctx, id)
-	if err != nil {
-		return g, err
+	if err == nil && !ok {
+		err = errNoSlice
 	}
-	if !ok {
-		return g, errNoSlice
-	}
-	res, _, err := d.store.reservation(ctx, r.Reservation)
 	if err != nil {
-		return g, err
+		return k, res, err
+	}
+	if res, _, err = d.store.reservation(ctx, r.Reservation); err != nil {
+		return k, res, err
 	}
 	terms, err := market.DecodeTerms(res.Terms)
 	if err != nil {
-		return g, err
+		return k, res, err
 	}
-	caller, ok := terms.LotOf(from)
+	lot, ok := terms.LotOf(from)
 	if !ok || from == d.id || terms.Policy != d.Contracts.Policy {
-		return g, errNoSlice
+		return k, res, errNoSlice
+	}
+	k, _ = lot.Payment.Key()
+	return k, res, nil
+}
+
+// guest is what is known here of a leave from a slice that from calls for; a market.Refusal if this provider does not go.
+func (d *Daemon) guest(ctx context.Context, from peer.ID, id market.JobID, slice chain.OutRef) (g plutus.Guest, err error) {
+	caller, res, err := d.fellow(ctx, from, id)
+	if err != nil {
+		return g, err
 	}
 	key := escrow.Key{Job: plutus.JobID(id), Provider: d.key}
 	job, err := d.Book.JobLots(ctx, key.Job)
@@ -128,9 +137,8 @@ func (d *Daemon) guest(ctx context.Context, from peer.ID, id market.JobID, slice
 		}
 		return escrow.Lot{}, false
 	}
-	callerKey, _ := caller.Payment.Key()
 	mine, here := in(d.key)
-	if _, there := in(callerKey); !here || !there || !mine.Mine(d.key) {
+	if _, there := in(caller); !here || !there || !mine.Mine(d.key) {
 		return g, errNoSlice
 	}
 	now, err := d.now(ctx)
@@ -155,8 +163,7 @@ func (d *Daemon) guest(ctx context.Context, from peer.ID, id market.JobID, slice
 		return g, err
 	}
 	g = plutus.Guest{
-		Terms: mine.Terms, Leaver: plutus.Leaver{Index: mine.Place.Index}, Keys: d.Wallet.Keys(),
-		Until: min(mine.Terms.CommitBy, now+chain.Time(d.Contracts.Params.MaxRangeMS)),
+		Terms: mine.Terms, Leaver: plutus.Leaver{Index: mine.Place.Index}, Keys: d.Wallet.Keys(), Until: mine.Terms.CommitBy,
 	}
 	if facts.Result != nil {
 		g.Leaver.Root = *facts.Result
