@@ -41,7 +41,7 @@ func (d *Daemon) Witness(ctx context.Context, from peer.ID, p market.TermsPropos
 	var check func(*chain.Tx) error
 	if r.State == witnessed {
 		check = r.sameTx
-	} else if check, err = d.checks(ctx, r, p, params, clock); err != nil {
+	} else if check, err = d.checks(ctx, tx, r, p, params, clock); err != nil {
 		return market.Witness{}, err
 	}
 	vkey, sig, err := d.Wallet.SignChecked(ctx, tx, check)
@@ -62,13 +62,13 @@ func (r reservation) sameTx(tx *chain.Tx) error {
 
 // checks looks at the terms of an opening, and gives what is to be done with its very bytes before they are signed:
 // check all of them, and record that they are being signed.
-func (d *Daemon) checks(ctx context.Context, r reservation, p market.TermsProposal, params chain.Params, clock chain.Clock) (func(*chain.Tx) error, error) {
+func (d *Daemon) checks(ctx context.Context, tx *chain.Tx, r reservation, p market.TermsProposal, params chain.Params, clock chain.Clock) (func(*chain.Tx) error, error) {
 	now := clock.SlotToTime(d.Book.Tip())
 	terms, packed, err := d.checkTerms(r, p, params, now)
 	if err != nil {
 		return nil, err
 	}
-	resolved, err := d.resolved(ctx, p)
+	resolved, err := d.resolved(ctx, tx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -116,12 +116,8 @@ func (d *Daemon) checks(ctx context.Context, r reservation, p market.TermsPropos
 // resolved is what the transaction's inputs and collateral hold, as our own node has them, and of references what the
 // requester says. An output that is not in the chain yet may be about to be ours, whatever is said of it: our signature
 // would spend it with the rest.
-func (d *Daemon) resolved(ctx context.Context, p market.TermsProposal) ([]chain.UTxO, error) {
+func (d *Daemon) resolved(ctx context.Context, tx *chain.Tx, p market.TermsProposal) ([]chain.UTxO, error) {
 	said, err := p.UTxOs()
-	if err != nil {
-		return nil, refuse(market.RefusedTx, "%v", err)
-	}
-	tx, err := chain.DecodeTx(p.Tx)
 	if err != nil {
 		return nil, refuse(market.RefusedTx, "%v", err)
 	}
