@@ -48,6 +48,8 @@ type Circle struct {
 	lines    *matrix           // between the members, as last measured
 	wants    map[int]time.Time // places in the roster of who asked to come in, and when
 	letIn    *arrivals
+	missed   bitmap // spares that were not there when they were wanted
+	ending   Ending
 	err      error
 	over     chan struct{} // closed with err
 	next     chan meeting  // of what was committed, the latest
@@ -143,7 +145,13 @@ func (c *Circle) forget() {
 // Close waits until all members close, and leaves with them. What fails after that is nobody's loss.
 func (c *Circle) Close(ctx context.Context) error {
 	c.closing.Do(func() {
-		c.closed = c.Do(ctx, Operation{Kind: Barrier})
+		last, err := c.submit(Operation{Kind: Barrier}, func(*task) {})
+		if err == nil {
+			err = c.drive(ctx, last)
+		}
+		if c.closed = err; err == nil {
+			c.finish(last.in)
+		}
 		c.stop()
 		if err := c.current().Close(ctx); err != nil && c.closed == nil {
 			c.service.log.Info("collective: the circle came to its end, and a member was gone then", "err", err)

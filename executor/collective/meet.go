@@ -218,7 +218,7 @@ hearing:
 	if no > 0 && patient {
 		return meeting{}, fmt.Errorf("%w: %d of %d members have promised another epoch", ErrLost, no, len(view.Peers))
 	}
-	if yes < c.opts.Least {
+	if yes+len(c.opts.Spares) < c.opts.Least {
 		return meeting{}, fmt.Errorf("%w: %d of %d members are left, where at least %d are wanted", ErrLost, yes, len(view.Peers), c.opts.Least)
 	}
 	next := meeting{view: view.among(members, s.epoch), happened: m.settled()}
@@ -366,5 +366,5 @@ func (c *Circle) mayBe(next View, happened numbers) bool {
 			return false
 		}
 	}
-	return quorum(c.view, left) && left.count() >= c.opts.Least
+	return quorum(c.view, left) && left.count()+len(c.opts.Spares) >= c.opts.Least
 }
