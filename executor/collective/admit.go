@@ -59,7 +59,7 @@ func (c *Circle) Admit(ctx context.Context) (View, error) {
 			}
 			c.mu.Unlock()
 			if len(t.in.Peers) < c.opts.Least {
-				return View{}, c.tooFew(ctx, t.in)
+				return View{}, c.tooFew(t.in)
 			}
 			if again {
 				c.layAgain(ctx, g)

@@ -166,8 +166,11 @@ func (c *Circle) Leave(ctx context.Context, why error) {
 	c.closing.Do(func() {
 		c.stop()
 		ended := c.Err()
-		c.end(&PeerError{c.View().Rank, c.service.host.ID(), ErrLost, fmt.Sprintf("it leaves: %v", why)})
-		_ = c.current().Close(ctx)
+		leaves := &PeerError{c.View().Rank, c.service.host.ID(), ErrLost, fmt.Sprintf("it leaves: %v", why)}
+		c.end(leaves)
+		g := c.current()
+		g.fail(leaves)
+		_ = g.Close(ctx)
 		if c.closed = ended; ended == nil {
 			c.closed = fmt.Errorf("%w: left the circle: %w", ErrClosed, why)
 		}
@@ -190,8 +193,15 @@ func (c *Circle) stop() {
 func (c *Circle) end(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.halt(err) && c.group != nil && !errors.Is(err, ErrClosed) { // which it has been, in order
+		c.group.fail(err)
+	}
+}
+
+// halt makes this the result of all that has not happened here, holding mu. It says whether there was none before.
+func (c *Circle) halt(err error) bool {
 	if c.err != nil {
-		return
+		return false
 	}
 	c.err = err
 	close(c.over)
@@ -205,9 +215,7 @@ func (c *Circle) end(err error) {
 		t.settle(err)
 	}
 	clear(c.named)
-	if c.group != nil && !errors.Is(err, ErrClosed) { // which it has been, in order
-		c.group.fail(err)
-	}
+	return true
 }
 
 // View is who is in the circle now.

@@ -1,7 +1,6 @@
 package collective
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -34,11 +33,13 @@ func (c *Circle) miss(now View, called bitmap) {
 	}
 }
 
-// tooFew ends a circle in which a step boundary has left too few. All members find so at the same one.
-func (c *Circle) tooFew(ctx context.Context, v View) error {
+// tooFew ends a circle in which a step boundary has left too few. All members find so at the same one: they need not be
+// told, and must not be before they have.
+func (c *Circle) tooFew(v View) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	err := fmt.Errorf("%w: %d members are left and no spare comes, where at least %d are wanted", ErrLost, len(v.Peers), c.opts.Least)
-	_ = c.Do(ctx, Operation{Kind: Barrier}) // so that all have found it
-	c.end(err)
+	c.halt(err)
 	return err
 }
 
