@@ -73,6 +73,11 @@ func (t Terms) Seats(results []Result) (Circle, error) {
 	return best, nil
 }
 
+// StoodBy says whether the shard says of itself that it stood by, as a spare, and was never called in.
+func (s ShardResult) StoodBy() bool {
+	return s.Circle != nil && len(s.Circle.Members) == 0 && slices.Contains(s.Circle.StoodBy, s.Index)
+}
+
 // Has says whether a shard has a seat: it was in the job at its end, or stood by until then.
 func (c Circle) Has(shard uint32) bool {
 	return slices.Contains(c.Members, shard) || slices.Contains(c.StoodBy, shard)

@@ -105,6 +105,9 @@ type Shards struct {
 	Spares uint32 `json:"spares,omitempty"` // of a training job: wait beside it, each with a lot, for a shard that is lost
 }
 
+// Spare says whether a shard begins as a spare.
+func (s Shards) Spare(shard uint32) bool { return shard >= s.Count }
+
 // All is how many there are with the spares, which come last.
 func (s Shards) All() uint32 { return s.Count + s.Spares }
 
