@@ -65,7 +65,7 @@ type SessionSpec struct {
 	Name      string          // for the program, and for people
 	Peers     []peer.AddrInfo // by rank, and the spares after them
 	Rank      int             // the place in Peers
-	SocketDir string // what the container mounts
+	SocketDir string          // what the container mounts
 
 	Least      int           // with how many ranks the collective goes on where others are lost; 0: it does not
 	Spares     int           // so many of the peers wait for a rank that is lost

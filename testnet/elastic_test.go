@@ -3,6 +3,7 @@
 package testnet_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,20 +29,28 @@ verify: {policy: accept, window: 5s}
 timeouts: {match: 30s, start: 40s, run: 180s, collect: 30s}
 `
 
+// spareJob has no fewer shards than it begins with, and spares beside them.
+func spareJob(count, spares int) string {
+	return strings.NewReplacer(
+		"{count: 4, min: 2}", fmt.Sprintf("{count: %d, spares: %d}", count, spares), "run: 180s", "run: 90s",
+		"run: python3 /job/train.py", "run: python3 /job/train.py 50",
+	).Replace(elasticJob)
+}
+
 // elasticProgram trains for a minute, and says in the end with how many ranks it began and ended.
 const elasticProgram = `
-import array, hashlib, os, time
+import array, hashlib, os, sys, time
 import tally
 from tally import elastic, metrics
 
 tally.init()
-first = tally.size()
+steps = int((sys.argv + ["120"])[1])
 state = elastic.State(step=0, seen=[], weights=array.array("f", [0.0]) * 50_000)
 
 @elastic.run
 def train(state):
     place = tally.session().places[tally.rank()]
-    while state.step < 120:
+    while state.step < steps:
         gradient = array.array("f", [float((place + 1) * (state.step % 7) - 9)]) * 50_000
         tally.allreduce(gradient, tally.MEAN)
         for i in range(0, 50_000, 100):
@@ -59,7 +68,7 @@ with open(os.path.join(os.environ["OUTPUT_DIR"], "seen.txt"), "w") as f:
 `
 
 // TestElastic kills a provider in the middle of an elastic training job, once for good and once to come back: the others go
-// on without it, and agree; who delivered is paid.
+// on without it, or with a spare in its place, and agree; who delivered or stood by is paid.
 func TestElastic(t *testing.T) {
 	const victim = 1
 	x := newCrashWorld(t)
@@ -68,11 +77,6 @@ func TestElastic(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.job = filepath.Join(dir, "job.yaml")
-	for name, text := range map[string]string{"job.yaml": elasticJob, "train.py": elasticProgram} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 	ends := func(t *testing.T, r *testnet.Run, what, seen string, good int) {
 		t.Helper()
 		o, code := x.outcome(t, r)
@@ -92,25 +96,54 @@ func TestElastic(t *testing.T) {
 		}
 		t.Logf("%s: %s; ranks %s; %d paid; %s", what, o.Outcome, strings.TrimSpace(string(got)), paid, o.Note)
 	}
-	begin := func(t *testing.T) *testnet.Run {
+	begin := func(t *testing.T, kill int) *testnet.Run {
 		t.Helper()
 		r, _ := x.begin(t, requester.Running)
 		time.Sleep(10 * time.Second) // into the training
-		if err := x.Providers[victim].Process.Kill(); err != nil {
+		if err := x.Providers[kill].Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		return r
 	}
-	t.Run("comes back", func(t *testing.T) {
-		r := begin(t)
-		time.Sleep(5 * time.Second)
-		if err := x.StartProvider(t.Context(), victim); err != nil {
+	revive := func(t *testing.T, i int) {
+		t.Helper()
+		if err := x.StartProvider(t.Context(), i); err != nil {
 			t.Fatal(err)
 		}
+	}
+	write := func(t *testing.T, name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, "train.py", elasticProgram)
+	t.Run("spares stand by", func(t *testing.T) {
+		write(t, "job.yaml", spareJob(2, 2))
+		r, _ := x.begin(t, requester.Running)
+		ends(t, r, "spares stand by", "2", 4)
+	})
+	t.Run("a spare comes in", func(t *testing.T) { // and the other one stands by
+		write(t, "job.yaml", spareJob(2, 2))
+		ends(t, begin(t, victim), "a spare comes in", "2", 3)
+		revive(t, victim)
+	})
+	t.Run("a spare is killed", func(t *testing.T) {
+		const spare = 3
+		write(t, "job.yaml", spareJob(3, 1))
+		ends(t, begin(t, spare), "a spare is killed", "3", 3)
+		revive(t, spare)
+	})
+	t.Run("comes back", func(t *testing.T) {
+		write(t, "job.yaml", elasticJob)
+		r := begin(t, victim)
+		time.Sleep(5 * time.Second)
+		revive(t, victim)
 		ends(t, r, "comes back", "4 3 4", 4)
 	})
 	t.Run("stays away", func(t *testing.T) {
-		r := begin(t)
+		write(t, "job.yaml", elasticJob)
+		r := begin(t, victim)
 		ends(t, r, "stays away", "4 3", 3)
 	})
 }

@@ -27,19 +27,23 @@ func TestSpares(t *testing.T) {
 	}{
 		"nothing happened": {
 			map[uint32]*market.Circle{0: member(all, u{3, 4}), 1: member(all, u{3, 4}), 2: member(all, u{3, 4}), 3: stood(3), 4: stood(4)},
-			u{0, 1, 2, 3, 4}, "", nil,
+			u{0, 1, 2, 3, 4},
+			"", nil,
 		},
 		"one came in, one stood by": {
 			map[uint32]*market.Circle{0: member(mended, u{4}), 2: member(mended, u{4}), 3: member(mended, nil), 4: stood(4)},
-			u{0, 2, 3, 4}, "spare 3 came in", nil,
+			u{0, 2, 3, 4},
+			"spare 3 came in", nil,
 		},
 		"a spare that most did not see": {
 			map[uint32]*market.Circle{0: member(all, u{3, 4}), 1: member(all, u{3}), 2: member(all, u{3}), 3: stood(3), 4: stood(4)},
-			u{0, 1, 2, 3}, "", nil,
+			u{0, 1, 2, 3},
+			"", nil,
 		},
 		"the lost one says that it was there": {
 			map[uint32]*market.Circle{0: member(mended, u{4}), 1: stood(1), 2: member(mended, u{4}), 3: member(mended, u{4}), 4: stood(4)},
-			u{0, 2, 3, 4}, "spare 3 came in", nil,
+			u{0, 2, 3, 4},
+			"spare 3 came in", nil,
 		},
 		"both spares were away": {
 			map[uint32]*market.Circle{0: member(u{0, 2}, nil), 2: member(u{0, 2}, nil)}, u{0, 2}, "rests on 2 shards of 3", nil,
