@@ -2,8 +2,10 @@ package collective
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -270,4 +272,86 @@ func TestOverIsForTheRoster(t *testing.T) {
 	if a := w.say(t, 2, 0, ask); a.status != saidNo {
 		t.Errorf("of a circle long ago the spare heard %+v", a)
 	}
+}
+
+// TestSparesUnderLoss loses members at random, as well as spares that have come in, while sums go on: those who come to the
+// end are as many as began, have one state, and tell the same of each other.
+func TestSparesUnderLoss(t *testing.T) {
+	const members, spares, steps = 4, 3, 24
+	for round := range 3 {
+		t.Run(fmt.Sprint(round), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(uint64(round), 7))
+			dies := map[int]int64{rng.IntN(members): 3 + rng.Int64N(5), members: 14 + rng.Int64N(5)} // a member, and the first spare
+			o := brisk
+			o.Least = members
+			w := newCircus(t, members, spares, o)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			ends := make([][]int64, members+spares)
+			errs := w.each(func(r int) (err error) {
+				living, kill := context.WithCancel(ctx)
+				defer kill()
+				if r >= members {
+					err = w.enter(living, r)
+				} else {
+					err = w.knocks(living, r, 4, 5, 6)
+				}
+				state := make([]int64, 2) // the step, and what came of all sums
+				var epoch uint64
+				for err == nil && state[0] < steps {
+					if v := w.circles[r].Spoken(); v.Epoch != epoch || epoch == 0 { // the others' state
+						epoch = v.Epoch
+						state, err = w.most(living, r, state)
+						continue
+					}
+					if state[0] == dies[r] && dies[r] > 0 {
+						go func() {
+							_ = w.hosts[r].Close()
+							kill()
+						}()
+					}
+					var n int
+					if n, _, err = w.step(living, r); err == nil {
+						state = []int64{state[0] + 1, (31*state[1] + int64(n)) % (1 << 40)}
+					}
+				}
+				if ends[r] = state; err != nil {
+					return err
+				}
+				return w.circles[r].Close(ctx)
+			})
+			var came []int
+			for r, err := range errs {
+				switch {
+				case dies[r] > 0:
+				case err == nil:
+					came = append(came, r)
+				case !errors.Is(err, ErrOver):
+					t.Errorf("rank %d: %v", r, err)
+				}
+			}
+			if len(came) != members {
+				t.Fatalf("%v came to the end, of whom %v were to die: %v", came, dies, errs)
+			}
+			for _, r := range came {
+				if !slices.Equal(ends[r], ends[came[0]]) || !slices.Equal(w.circles[r].Ending().Members, w.ids(came...)) {
+					t.Errorf("rank %d came to %v among %v, rank %d to %v", r, ends[r], w.circles[r].Ending().Members, came[0], ends[came[0]])
+				}
+			}
+		})
+	}
+}
+
+// most is the state of those who have come furthest, element by element.
+func (w *circus) most(ctx context.Context, r int, state []int64) ([]int64, error) {
+	src, dst := make([]byte, 8*len(state)), make([]byte, 8*len(state))
+	for i, n := range state {
+		binary.LittleEndian.PutUint64(src[8*i:], uint64(n))
+	}
+	err := w.circles[r].Do(ctx, Operation{Kind: AllReduce, Type: I64, Reduce: Max, Src: src, Dst: dst})
+	all := make([]int64, len(state))
+	for i := range all {
+		all[i] = int64(binary.LittleEndian.Uint64(dst[8*i:]))
+	}
+	return all, err
 }
