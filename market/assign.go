@@ -54,7 +54,7 @@ func (n Needs) best(fit []candidate) assignment {
 		return assignment{code: ReasonTooFew, problem: "no offer fits"}
 	case n.Providers > 0 && len(fit) > int(n.Providers):
 		return assignment{code: ReasonTooFew, problem: fmt.Sprintf(
-			"%s wanted, and the %d providers that one opening holds have room for %d", shardsOf(n.Shards), n.Providers, most)}
+			"%s wanted, and the %d providers that one opening holds have room for %d", countOf(n.Shards, n.Spares), n.Providers, most)}
 	default:
 		return assignment{code: ReasonTooFew, problem: fmt.Sprintf(
 			"%s wanted, the offers that fit have room for %d", countOf(n.Shards, n.Spares), most)}
