@@ -343,6 +343,9 @@ func (c *Circle) committed(from peer.ID, s summons) answer {
 		return c.answer(saidNo)
 	}
 	c.promised = s.epoch
+	if entering {
+		c.stopJoin() // of an earlier epoch: who is not in is not asked for its promise, which does so otherwise
+	}
 	m := meeting{view: members, happened: s.happened}
 	c.pending = &m
 	select {

@@ -355,3 +355,41 @@ func (w *circus) most(ctx context.Context, r int, state []int64) ([]int64, error
 	}
 	return all, err
 }
+
+// TestSpareIsCalledTwice calls a spare into an epoch that comes to nothing. It does not wait there when it is called into a
+// later one.
+func TestSpareIsCalledTwice(t *testing.T) {
+	o := brisk
+	o.Silence = time.Hour // for which it would wait, twice
+	w := newCircus(t, 3, 1, o)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	called := make(chan struct{})
+	w.all(func(r int) error {
+		if r == 3 {
+			if err := w.enter(ctx, r); err != nil {
+				return err
+			}
+			return w.circles[r].Close(ctx)
+		}
+		if err := w.knocks(ctx, r, 3); err != nil {
+			return err
+		}
+		if r == 0 {
+			first := summons{kind: commit, job: w.job, epoch: w.circles[0].View().Epoch + 1, members: bitmap{0b1001}}
+			if a, err := w.services[0].summon(ctx, w.hosts[3].ID(), first); err != nil || a.status != saidYes {
+				return fmt.Errorf("the first call: %+v: %w", a, err)
+			}
+			close(called)
+		}
+		<-called
+		if r == 1 {
+			w.circles[1].Leave(ctx, errors.New("the disk is full"))
+			return nil
+		}
+		if _, v, err := w.step(ctx, r); err != nil || len(v.Peers) != 3 {
+			return fmt.Errorf("%d members: %w", len(v.Peers), err)
+		}
+		return w.circles[r].Close(ctx)
+	})
+}
