@@ -30,7 +30,7 @@ func (c *Circle) Admit(ctx context.Context) (View, error) {
 			mine[places] = 1
 		}
 		for place, at := range c.wants {
-			if time.Since(at) < c.opts.Silence {
+			if time.Since(at) < c.opts.Silence && c.calls[place] < maxCalls {
 				mine[place] = 1
 			}
 		}
@@ -49,6 +49,7 @@ func (c *Circle) Admit(ctx context.Context) (View, error) {
 		}
 		called = called.or(in)
 		c.mu.Lock()
+		c.call(in)
 		if in.count() == 0 {
 			c.miss(t.in, called)
 			c.spoken = t.in

@@ -47,6 +47,7 @@ type Circle struct {
 	traffic  map[peer.ID]Traffic
 	lines    *matrix           // between the members, as last measured
 	wants    map[int]time.Time // places in the roster of who asked to come in, and when
+	calls    map[int]int // of places: times they were let in since they last came
 	letIn    *arrivals
 	missed   bitmap // spares that were not there when they were wanted
 	ending   Ending
@@ -110,7 +111,7 @@ func (s *Service) newCircle(v View, o Options) (*Circle, error) {
 	}
 	c := &Circle{
 		service: s, opts: o.withDefaults(), roster: roster, size: len(v.Peers), kept: make(chan struct{}),
-		stopJoin: func() {}, named: map[string]*task{}, traffic: map[peer.ID]Traffic{}, wants: map[int]time.Time{},
+		stopJoin: func() {}, named: map[string]*task{}, traffic: map[peer.ID]Traffic{}, wants: map[int]time.Time{}, calls: map[int]int{},
 		over: make(chan struct{}), next: make(chan meeting, 1), asked: make(chan struct{}, 1),
 	}
 	for i := range c.tracks {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -126,9 +125,7 @@ func (c *Circle) take(ctx context.Context, m meeting) error {
 		if c.group != nil {
 			add(c.traffic, c.group)
 		}
-		maps.DeleteFunc(c.wants, func(place int, _ time.Time) bool { // who is in asks no more, and should it be lost, not yet
-			return m.view.rankOf(c.roster.Peers[place].ID) >= 0
-		})
+		c.came(m.view)
 		c.restart(m.happened)
 		c.group, c.view, c.pending, c.letIn, c.lines = g, m.view, nil, nil, g.lines
 		c.tryAll()

@@ -21,6 +21,28 @@ func (c *Circle) Ending() Ending {
 	return c.ending
 }
 
+// maxCalls bounds how often who asks to come in is let in without coming: each time, the others wait for it.
+const maxCalls = 3
+
+// call counts who is let in, holding mu.
+func (c *Circle) call(in bitmap) {
+	for place := range c.roster.Peers {
+		if in.has(place) {
+			c.calls[place]++
+		}
+	}
+}
+
+// came notes who is in a view, holding mu: they ask no more, and should they be lost, not yet.
+func (c *Circle) came(v View) {
+	for place, p := range c.roster.Peers {
+		if v.rankOf(p.ID) >= 0 {
+			delete(c.wants, place)
+			delete(c.calls, place)
+		}
+	}
+}
+
 // miss notes at a step boundary, holding mu, which spares are not in although there is a place, or they were let in, or had
 // been in.
 func (c *Circle) miss(now View, called bitmap) {

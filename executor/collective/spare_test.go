@@ -278,7 +278,7 @@ func TestOverIsForTheRoster(t *testing.T) {
 // end are as many as began, have one state, and tell the same of each other.
 func TestSparesUnderLoss(t *testing.T) {
 	const members, spares, steps = 4, 3, 24
-	for round := range 3 {
+	for round := range 2 {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(round), 7))
 			dies := map[int]int64{rng.IntN(members): 3 + rng.Int64N(5), members: 14 + rng.Int64N(5)} // a member, and the first spare
@@ -392,4 +392,40 @@ func TestSpareIsCalledTwice(t *testing.T) {
 		}
 		return w.circles[r].Close(ctx)
 	})
+}
+
+// TestSpareThatNeverComes has a spare ask to be let in, and not come: the others wait for it a few times, and go on.
+func TestSpareThatNeverComes(t *testing.T) {
+	o := brisk
+	o.Silence = time.Second
+	w := newCircus(t, 3, 1, o)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	over, stop := context.WithCancel(ctx)
+	w.all(func(r int) error {
+		switch r {
+		case 1:
+			w.circles[1].Leave(ctx, errors.New("the disk is full"))
+			return nil
+		case 3:
+			for ; over.Err() == nil; time.Sleep(50 * time.Millisecond) {
+				for to := range 3 {
+					w.hosts[3].Peerstore().AddAddrs(w.hosts[to].ID(), w.hosts[to].Addrs(), time.Hour)
+					_, _ = w.services[3].summon(over, w.hosts[to].ID(), summons{kind: knock, job: w.job})
+				}
+			}
+			return nil
+		}
+		defer stop()
+		if err := w.knocks(ctx, r, 3); err != nil {
+			return err
+		}
+		for range 2 {
+			if n, v, err := w.step(ctx, r); err != nil || n != 2 || len(v.Peers) != 2 {
+				return fmt.Errorf("a sum of %d, and then %d members: %w", n, len(v.Peers), err)
+			}
+		}
+		return nil
+	})
+	disperse(t, w.circles[:3])
 }
