@@ -58,7 +58,7 @@ oracles: build ## hundreds of transactions, whole and broken, before other imple
 	@$(GO) run ./chain/oracletest -node bin/tally-devnet
 
 .PHONY: elastic
-elastic: setup build ## SIGKILL a provider in the middle of elastic training, for good and to come back: the others go on, who delivers is paid
+elastic: setup build ## SIGKILL a provider in the middle of elastic training, for good, to come back, and with spares: the others go on, who delivers or stands by is paid
 	TALLY_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 30m -tags crash -v -run '^TestElastic$$' ./testnet
 
 .PHONY: crash-chain

@@ -20,7 +20,7 @@ type assignment struct {
 // If none reaches, it says how far the market would.
 func (n Needs) best(fit []candidate) assignment {
 	if n.Shards == 0 || n.Shards > MaxShards || n.Run <= 0 || n.Run > maxRun {
-		return assignment{code: ReasonTooFew, problem: fmt.Sprintf("%s for %s cannot be bought", shardsOf(n.Shards), n.Run)}
+		return assignment{code: ReasonTooFew, problem: fmt.Sprintf("%s for %s cannot be bought", countOf(n.Shards, n.Spares), n.Run)}
 	}
 	var done []assignment
 	var most uint32
@@ -49,15 +49,15 @@ func (n Needs) best(fit []candidate) assignment {
 		})
 	case cheapest > 0:
 		return assignment{code: ReasonBudget, total: cheapest, problem: fmt.Sprintf(
-			"%s cost %s NTX, the budget is %s NTX", shardsOf(n.Shards), FormatNTX(cheapest), FormatNTX(n.Budget))}
+			"%s cost %s NTX, the budget is %s NTX", countOf(n.Shards, n.Spares), FormatNTX(cheapest), FormatNTX(n.Budget))}
 	case len(fit) == 0:
 		return assignment{code: ReasonTooFew, problem: "no offer fits"}
 	case n.Providers > 0 && len(fit) > int(n.Providers):
 		return assignment{code: ReasonTooFew, problem: fmt.Sprintf(
-			"%s wanted, and the %d providers that one opening holds have room for %d", shardsOf(n.Shards), n.Providers, most)}
+			"%s wanted, and the %d providers that one opening holds have room for %d", countOf(n.Shards, n.Spares), n.Providers, most)}
 	default:
 		return assignment{code: ReasonTooFew, problem: fmt.Sprintf(
-			"%s wanted, the offers that fit have room for %d", shardsOf(n.Shards), most)}
+			"%s wanted, the offers that fit have room for %d", countOf(n.Shards, n.Spares), most)}
 	}
 }
 

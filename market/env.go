@@ -12,12 +12,13 @@ type Task struct {
 	Image      ImageDigest       `json:"image"`
 	Command    string            `json:"command"` // for /bin/sh -c, started in WorkDir
 	Envs       map[string]string `json:"envs"`
-	Mounts     []string          `json:"mounts"`          // where inputs appear, each read-only; content: Terms.Program and ShardTerms.Input
-	ShardInput string            `json:"shard_input"`     // the mount that holds the shard's own part; "": none
-	Shards     uint32            `json:"shards"`          // how many shards the whole job has
-	Collective bool              `json:"collective"`      // whether its shards sum over each other
-	Least      uint32            `json:"least,omitempty"` // of a collective: with how many shards it goes on where others are lost; 0: all
-	Resources  Resources         `json:"resources"`       // of one shard
+	Mounts     []string          `json:"mounts"`           // where inputs appear, each read-only; content: Terms.Program and ShardTerms.Input
+	ShardInput string            `json:"shard_input"`      // the mount that holds the shard's own part; "": none
+	Shards     uint32            `json:"shards"`           // how many shards the whole job has, spares among them
+	Collective bool              `json:"collective"`       // whether its shards sum over each other
+	Least      uint32            `json:"least,omitempty"`  // of a collective: with how many shards it goes on where others are lost; 0: all
+	Spares     uint32            `json:"spares,omitempty"` // of a collective that goes on: so many shards, the last, wait for one that is lost
+	Resources  Resources         `json:"resources"`        // of one shard
 }
 
 // standardEnv are the names that every shard gets and no job may set: torchrun's, and ours.
@@ -36,7 +37,7 @@ func reservedEnv(name string) bool {
 }
 
 // ShardEnv is the environment of one shard: the job's variables and the standard names. Each shard is one process on
-// a node of its own, so its rank is its index and LOCAL_RANK is 0. RESUME_FROM is left to whoever has a checkpoint.
+// a node of its own, so its rank is its index and LOCAL_RANK is 0; a spare's is none that a member has. RESUME_FROM is left to whoever has a checkpoint.
 func ShardEnv(t Task, shard uint32) (map[string]string, error) {
 	if shard >= t.Shards {
 		return nil, fmt.Errorf("shard %d of %d: %w", shard, t.Shards, ErrMalformed)
@@ -50,7 +51,7 @@ func ShardEnv(t Task, shard uint32) (map[string]string, error) {
 			return nil, fmt.Errorf("environment variable %s is set for every shard: %w", name, ErrMalformed)
 		}
 	}
-	index, count := strconv.FormatUint(uint64(shard), 10), strconv.FormatUint(uint64(t.Shards), 10)
+	index, count := strconv.FormatUint(uint64(shard), 10), strconv.FormatUint(uint64(t.Members()), 10)
 	maps.Copy(env, map[string]string{
 		"RANK": index, "WORLD_SIZE": count, "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1",
 		"NODE_RANK": index, "NUM_NODES": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500",

@@ -100,9 +100,16 @@ const (
 
 // Shards is how many parts a job has, and how many of them make its result worth having.
 type Shards struct {
-	Count uint32 `json:"count"`
-	Min   uint32 `json:"min"`
+	Count  uint32 `json:"count"`
+	Min    uint32 `json:"min"`
+	Spares uint32 `json:"spares,omitempty"` // of a training job: wait beside it, each with a lot, for a shard that is lost
 }
+
+// Spare says whether a shard begins as a spare.
+func (s Shards) Spare(shard uint32) bool { return shard >= s.Count }
+
+// All is how many there are with the spares, which come last.
+func (s Shards) All() uint32 { return s.Count + s.Spares }
 
 // Resources is what one shard needs and is limited to.
 type Resources struct {
@@ -151,10 +158,10 @@ func (j Job) inputs(split bool) (in []Input) {
 // Task is what a provider runs for job j on the image with that config digest.
 func (j Job) Task(image ImageDigest) Task {
 	t := Task{
-		Image: image, Command: j.Run, Envs: j.Envs, Shards: j.Shards.Count, Collective: j.Collective(),
+		Image: image, Command: j.Run, Envs: j.Envs, Shards: j.Shards.All(), Spares: j.Shards.Spares, Collective: j.Collective(),
 		Resources: j.Resources,
 	}
-	if t.Collective && j.Shards.Min < j.Shards.Count {
+	if t.Collective && (j.Shards.Min < j.Shards.Count || j.Shards.Spares > 0) {
 		t.Least = j.Shards.Min
 	}
 	for _, in := range j.Inputs {

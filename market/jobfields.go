@@ -144,7 +144,8 @@ func (r *reader) shards(n *yaml.Node, p string, s *Shards) {
 			}
 		}, ""},
 		{"min", func(n *yaml.Node, p string) { s.Min, _ = r.count(n, p, 1, MaxShards) }, ""},
-	}, "spares", "gang")
+		{"spares", func(n *yaml.Node, p string) { s.Spares, _ = r.count(n, p, 0, MaxShards) }, ""},
+	}, "gang")
 }
 
 func (r *reader) resources(n *yaml.Node, p string, res *Resources) {

@@ -26,7 +26,7 @@ var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 //	           split: none (default), by-shard, lines, rows, bytes or files
 //	outputs    path (/out or below), gather: first, concat or files, or reduce: script;
 //	           default: all of /out, first for training, concat for inference, files for general
-//	shards     count (default 1), min (default count; training needs all)
+//	shards     count (default 1), min (default count), spares (default 0; training only)
 //	resources  of one shard: cpus (default 1), memory_gib (1), disk_gib (1); decimals are fine
 //	budget     max_ntx, needed: the most that all shards together may cost; voucher_every: pay as the program runs
 //	verify     policy: accept (default) or review; window (default 2h); and for disputes: attesters, threshold,
@@ -131,6 +131,23 @@ func (r *reader) job(n *yaml.Node, j *Job) {
 	}
 	if at := value(n, "shards"); at != nil && j.Shards.Min > j.Shards.Count {
 		r.fail(at, "shards.min", "%d is more than shards.count %d", j.Shards.Min, j.Shards.Count)
+	}
+	if j.Shards.Spares > 0 {
+		r.spares(value(n, "shards"), j)
+	}
+}
+
+// spares checks what a job with spares is.
+func (r *reader) spares(at *yaml.Node, j *Job) {
+	switch p := "shards.spares"; {
+	case j.Kind != Training:
+		r.fail(at, p, "only a training job goes on when a shard is lost, with another one in its place")
+	case j.Shards.Count < 2:
+		r.fail(at, p, "a spare takes a lost shard's place beside the others: want shards.count of 2 or more")
+	case j.Shards.Spares > j.Shards.Count || j.Shards.All() > MaxShards:
+		r.fail(at, p, "%d spares for %s, at most as many, and %d together", j.Shards.Spares, shardsOf(j.Shards.Count), MaxShards)
+	case len(j.SplitInputs()) > 0:
+		r.fail(at, p, "a spare takes any shard's place, so that every shard must have all inputs: write split: none, and split them in the program")
 	}
 }
 

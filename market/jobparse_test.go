@@ -128,7 +128,7 @@ func TestParseJobDefaults(t *testing.T) {
 		if len(j.Outputs) != 1 || j.Outputs[0].Gather != gather || j.Outputs[0].Path != "/out" {
 			t.Errorf("%s: outputs %+v", kind, j.Outputs)
 		}
-		if j.Shards != (Shards{1, 1}) || j.Resources != (Resources{1000, 1024, 1024}) || j.Window != 2*Hour {
+		if j.Shards != (Shards{Count: 1, Min: 1}) || j.Resources != (Resources{1000, 1024, 1024}) || j.Window != 2*Hour {
 			t.Errorf("%s: %+v", kind, j)
 		}
 		if j.Timeouts != (Timeouts{Minute, 10 * Minute, Minute, 10 * Minute}) {

@@ -17,7 +17,8 @@ type Needs struct {
 	Magic     uint32
 	Contracts chain.ScriptHash
 	Image     ImageDigest
-	Shards    uint32
+	Shards    uint32    // spares among them
+	Spares    uint32    // of these
 	Resources Resources // of each shard
 	Run       Millis    // what is paid for
 	Budget    uint64    // µNTX, of all shards together
@@ -35,7 +36,7 @@ const LeastStakeUNTX = UNTX
 // Needs of job j at time now, on the image with that config digest.
 func (j Job) Needs(now chain.Time, magic uint32, contracts chain.ScriptHash, image ImageDigest) Needs {
 	return Needs{
-		Now: now, Magic: magic, Contracts: contracts, Image: image, Shards: j.Shards.Count, Resources: j.Resources,
+		Now: now, Magic: magic, Contracts: contracts, Image: image, Shards: j.Shards.All(), Spares: j.Shards.Spares, Resources: j.Resources,
 		Run: j.Timeouts.Run, Budget: j.Budget, Disputes: j.Disputes, MinStake: j.MinStake,
 	}
 }
@@ -44,6 +45,7 @@ func (j Job) Needs(now chain.Time, magic uint32, contracts chain.ScriptHash, ima
 type Plan struct {
 	Chosen      []Choice     `json:"chosen"`
 	Rejected    []Rejection  `json:"rejected"`
+	Spares      uint32       `json:"spares,omitempty"` // so many shards, the last
 	TotalUNTX   uint64       `json:"total_untx"`
 	BondBps     uint16       `json:"bond_bps"` // one rate for the job, that of all chosen offers
 	PenaltyBps  uint16       `json:"penalty_bps"`
@@ -114,7 +116,7 @@ type candidate struct {
 // offers paid to one key the first counts.
 func Match(n Needs, offers []Offer) Plan {
 	fit, rejected := sift(n, offers)
-	p := Plan{Chosen: []Choice{}, Rejected: rejected}
+	p := Plan{Chosen: []Choice{}, Rejected: rejected, Spares: n.Spares}
 	best := n.best(fit)
 	if best.problem != "" {
 		p.Problem = best.problem

@@ -87,8 +87,14 @@ func relax(n Needs, offers []Offer) (rs []Relaxation) {
 			return with.least(offers) == 0
 		}))
 		if most > 0 && most < n.Shards {
+			field, from, to := "shards.count", n.Shards, most
+			if members := n.Shards - n.Spares; most >= members {
+				field, from, to = "shards.spares", n.Spares, most-members
+			} else if n.Spares > 0 {
+				break // it would take less of both
+			}
 			base.Shards = most
-			try("shards.count", strconv.Itoa(int(n.Shards)), strconv.Itoa(int(most)), base)
+			try(field, strconv.Itoa(int(from)), strconv.Itoa(int(to)), base)
 			break
 		}
 	}

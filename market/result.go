@@ -28,8 +28,9 @@ type ShardResult struct {
 	Finished   chain.Time `json:"finished"`
 	Output     Hash       `json:"output"` // root of the bundle of its outputs; zero: none
 	Traffic    []Traffic  `json:"traffic"`
-	ParamsStep uint64     `json:"params_step"` // of the last parameter hash that the program reported
-	Params     Hash       `json:"params"`      // zero: none
+	ParamsStep uint64     `json:"params_step"`      // of the last parameter hash that the program reported
+	Params     Hash       `json:"params"`           // zero: none
+	Circle     *Circle    `json:"circle,omitempty"` // of a job with spares: who was there at its end; nil: this shard was not
 }
 
 func (r Result) limit() int { return 512 << 10 }
@@ -87,6 +88,11 @@ func (r Result) Validate() error {
 			return malformed("result: shard %d out of order", s.Index)
 		case s.Started < 0 || s.Finished < s.Started || len(s.Message) > MaxMessage || len(s.Traffic) > maxNeighbours:
 			return malformed("result of shard %d: from %d to %d", s.Index, s.Started, s.Finished)
+		}
+		if s.Circle != nil {
+			if err := s.Circle.validate(); err != nil {
+				return fmt.Errorf("result of shard %d: %w", s.Index, err)
+			}
 		}
 	}
 	if root, err := MerkleRoot(r.Shards); err != nil || root != r.Root {

@@ -30,7 +30,7 @@ type Terms struct {
 	Seed             chain.OutRef     `json:"seed"` // the requester's input that makes the job unique
 	Task             Task             `json:"task"`
 	Program          Hash             `json:"program"` // zero: no shared input
-	Ring             []uint32         `json:"ring"`    // shard indices in ring order; empty without a collective
+	Ring             []uint32         `json:"ring"`    // shard indices in ring order, spares last; empty without a collective
 	Timeouts         Timeouts         `json:"timeouts"`
 	Review           Millis           `json:"review_ms"`
 	LockUntil        chain.Time       `json:"lock_until"` // upper bound of the opening transaction

@@ -89,8 +89,10 @@ func (t Task) validate() error {
 		return malformed("%d variables and %d mounts, at most %d and %d", len(t.Envs), len(t.Mounts), maxEnvs, maxInputs)
 	case t.Shards == 0 || t.Shards > MaxShards:
 		return malformed("%d shards", t.Shards)
-	case t.Least >= t.Shards || t.Least > 0 && !t.Collective:
-		return malformed("at least %d of %d shards", t.Least, t.Shards)
+	case t.Spares > t.Shards/2 || t.Spares > 0 && (t.Least == 0 || t.ShardInput != ""):
+		return malformed("%d spares among %d shards", t.Spares, t.Shards)
+	case t.Least > t.Members() || t.Least == t.Shards || t.Least > 0 && !t.Collective:
+		return malformed("at least %d of %d shards", t.Least, t.Members())
 	case t.ShardInput != "" && !slices.Contains(t.Mounts, t.ShardInput):
 		return malformed("shard input %.80q is no mount", t.ShardInput)
 	}
@@ -157,7 +159,7 @@ func (t Terms) checkLots() error {
 	return nil
 }
 
-// checkRing wants every shard once in the ring of a collective, and no ring without one.
+// checkRing wants every shard once in the ring of a collective, spares last, and no ring without one.
 func (t Terms) checkRing() error {
 	if !t.Task.Collective {
 		if len(t.Ring) > 0 {
@@ -173,6 +175,11 @@ func (t Terms) checkRing() error {
 	}
 	if len(sorted) != int(t.Task.Shards) {
 		return malformed("%d of %d shards are in the ring", len(sorted), t.Task.Shards)
+	}
+	for _, s := range t.Ring[t.Task.Members():] {
+		if !t.Task.Spare(s) {
+			return malformed("shard %d is no spare, and among them in the ring", s)
+		}
 	}
 	return nil
 }

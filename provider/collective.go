@@ -87,12 +87,16 @@ func (s *shard) resume(ctx context.Context) (outcome, bool, error) {
 	if err != nil || h == nil {
 		return outcome{}, false, err
 	}
+	circle, err := s.j.d.store.circle(ctx, s.j.id, s.index)
+	if err != nil {
+		return outcome{}, false, err
+	}
 	s.at(market.PhaseRunning, nil)
 	status, err := s.wait(ctx, *h)
 	if errors.Is(err, executor.ErrNotFound) {
 		return outcome{}, false, nil
 	}
-	return outcome{status: status, message: s.why(ctx, *h, status), traffic: traffic}, err == nil, err
+	return outcome{status: status, message: s.why(ctx, *h, status), traffic: traffic, circle: circle}, err == nil, err
 }
 
 // attempt runs the container once, with its side of the collective. ErrLostPeer: the collective broke because of
@@ -129,7 +133,7 @@ func (s *shard) serve(ctx context.Context, h executor.Handle, session Session) (
 	go func() {
 		err := session.Run(serving)
 		if err == nil {
-			err = s.j.d.store.setTraffic(ctx, s.j.id, s.index, session.Traffic())
+			err = s.j.d.store.setEnd(ctx, s.j.id, s.index, session.Traffic(), s.circle(session.Ending()))
 		}
 		if errors.Is(err, ErrLostPeer) {
 			stop() // the program would only wait for a peer that is gone
@@ -151,7 +155,7 @@ func (s *shard) serve(ctx context.Context, h executor.Handle, session Session) (
 	case err != nil:
 		return outcome{}, err
 	}
-	out := outcome{status: status, message: s.why(ctx, h, status), traffic: session.Traffic()}
+	out := outcome{status: status, message: s.why(ctx, h, status), traffic: session.Traffic(), circle: s.circle(session.Ending())}
 	if broke != nil && (status.OK() || errors.Is(broke, ErrNotJoined)) { // which the program does not know
 		out.message = safeTo(broke.Error(), s.room())
 	}
@@ -164,7 +168,7 @@ func (s *shard) open(epoch uint64) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec := SessionSpec{Job: s.j.id, Name: s.j.terms.Name, SocketDir: s.socketDir(), Peers: peers, Least: int(s.j.terms.Task.Least), Epoch: epoch, Run: s.j.terms.Timeouts.Run.Duration()}
+	spec := SessionSpec{Job: s.j.id, Name: s.j.terms.Name, SocketDir: s.socketDir(), Peers: peers, Least: int(s.j.terms.Task.Least), Spares: int(s.j.terms.Task.Spares), Epoch: epoch, Run: s.j.terms.Timeouts.Run.Duration()}
 	if epoch != 0 {
 		spec.JoinWithin = s.j.d.cfg.Round * 3 / 5 // and be free for the next round
 	}
@@ -178,7 +182,7 @@ func (s *shard) open(epoch uint64) (Session, error) {
 
 // discard removes what an earlier attempt left.
 func (s *shard) discard(ctx context.Context) error {
-	if err := s.j.d.store.unsetTraffic(ctx, s.j.id, s.index); err != nil {
+	if err := s.j.d.store.unsetEnd(ctx, s.j.id, s.index); err != nil {
 		return err
 	}
 	h, err := s.find(ctx)

@@ -3,11 +3,14 @@ package provider
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/executor"
@@ -55,6 +58,49 @@ func TestCollective(t *testing.T) {
 	}
 	if w.rings.attempts() != 1 || w.rings.closed != 1 {
 		t.Errorf("%d sessions opened, %d closed", w.rings.attempts(), w.rings.closed)
+	}
+}
+
+// TestSpare: a spare has the last place, and its result says what it saw: itself, or the circle that it came into.
+func TestSpare(t *testing.T) {
+	for what, c := range map[string]struct {
+		end     func(w *world) Ending
+		want    *market.Circle
+		message string
+	}{
+		"stood by": {
+			func(w *world) Ending { return Ending{StoodBy: []peer.ID{w.prov.id}} },
+			&market.Circle{Members: []uint32{}, StoodBy: []uint32{1}}, "stood by, and was not needed",
+		},
+		"came in": {
+			func(w *world) Ending { return Ending{Members: []peer.ID{w.prov.id, w.other.id}} },
+			&market.Circle{Members: []uint32{0, 1}, StoodBy: []uint32{}}, "",
+		},
+		"was nowhere": {func(*world) Ending { return Ending{} }, nil, ""},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := newWorld(t)
+			w.rings.run, w.rings.end = goodbye, c.end(w)
+			w.program = func(context.Context, executor.Task, probe.Process) int { return 0 }
+			d := w.quoted(w.request(market.Training)).drawUp()
+			d.terms.Task.Shards, d.terms.Task.Least, d.terms.Task.Spares, d.terms.Ring = 2, 1, 1, []uint32{0, 1}
+			d.terms.Task.Mounts, d.terms.Task.ShardInput = []string{"/job"}, ""
+			d.terms.Lots[0].Shards = []market.ShardTerms{{Index: 1}}
+			d.terms.Lots = append(d.terms.Lots, market.LotTerms{
+				Provider: w.other.id, Addrs: []string{"/ip4/127.0.0.1/tcp/2"}, Payment: w.other.Address, PriceUNTX: 500,
+				BondInput: w.other.Coin(0, chain.Value{}).Ref, Shards: []market.ShardTerms{{Index: 0}},
+			})
+			d.build().balance().witness()
+			w.must(w.other.Sign(d.tx))
+			d.submit()
+			r := d.result()
+			if s := r.Shards[0]; !r.OK() || !reflect.DeepEqual(s.Circle, c.want) || s.Message != c.message {
+				t.Errorf("%+v, %+v", r, s.Circle)
+			}
+			if spec := w.rings.opened[0]; spec.Spares != 1 || spec.Rank != 1 || spec.Least != 1 || len(spec.Peers) != 2 {
+				t.Errorf("the session was %+v", spec)
+			}
+		})
 	}
 }
 

@@ -85,11 +85,12 @@ type Files interface {
 type SessionSpec struct {
 	Job       market.JobID
 	Name      string          // for the program, and for people
-	Peers     []peer.AddrInfo // by rank
-	Rank      int
-	SocketDir string // what the container mounts
+	Peers     []peer.AddrInfo // by rank, and the spares after them
+	Rank      int             // the place in Peers
+	SocketDir string          // what the container mounts
 
 	Least      int           // with how many ranks the collective goes on where others are lost; 0: it does not
+	Spares     int           // so many of the peers wait for a rank that is lost
 	Epoch      uint64        // which attempt: equal on all ranks that are to meet
 	Run        time.Duration // how long the program may take
 	JoinWithin time.Duration // how long to wait for the others; 0: the collective's own default
@@ -98,17 +99,24 @@ type SessionSpec struct {
 // Session is one shard's membership in a collective.
 type Session interface {
 	// Run joins the group and serves the container until it says goodbye. The error is a LostPeer if another rank's
-	// machine went away, and anything else if the program or this machine failed.
+	// machine went away, and anything else if the program or this machine failed. A spare waits until it is called in, or
+	// the others have come to their end, which ends its program too.
 	Run(ctx context.Context) error
 	// Ended says that the container has ended: one that never said goodbye ends the group for all ranks.
 	Ended()
 	// Traffic is the payload exchanged with each peer so far.
 	Traffic() map[peer.ID]Traffic
+	// Ending is who was there at the end of a collective with spares, once Run has returned without an error.
+	Ending() Ending
 	// Note says what is to be known of the ways to the other ranks, such as that one leads through a relay; "": nothing.
 	Note() string
 	// Close frees the socket and the arena; Run must have returned.
 	Close() error
 }
+
+// Ending is who one rank saw at the end of a collective. A spare that was not called in sees itself only, as one that
+// stood by.
+type Ending struct{ Members, StoodBy []peer.ID }
 
 // Traffic is payload bytes.
 type Traffic struct{ Sent, Received uint64 }

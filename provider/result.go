@@ -27,6 +27,9 @@ func (s *shard) result(ctx context.Context, out outcome) (market.ShardResult, er
 		Started: posix(out.status.Started), Finished: posix(out.status.Finished), Traffic: s.traffic(out.traffic),
 	}
 	r.Finished = max(r.Finished, r.Started)
+	if r.Circle = out.circle; r.Circle != nil && len(r.Circle.Members) == 0 && r.Message == "" {
+		r.Message = "stood by, and was not needed"
+	}
 	if !out.status.OK() && r.ExitCode == 0 {
 		r.ExitCode = exitRuntime // whatever the program said
 	}
@@ -85,6 +88,25 @@ func (s *shard) traffic(by map[peer.ID]Traffic) []market.Traffic {
 		}
 	}
 	return all
+}
+
+// circle is who was there at the end of a collective with spares, by shard; nil: nobody, as far as this one knows.
+func (s *shard) circle(e Ending) *market.Circle {
+	if s.j.terms.Task.Spares == 0 || len(e.Members)+len(e.StoodBy) == 0 {
+		return nil
+	}
+	c := &market.Circle{Members: []uint32{}, StoodBy: []uint32{}}
+	for index := range s.j.terms.Task.Shards {
+		id, ok := s.j.terms.ProviderOf(index)
+		switch {
+		case !ok:
+		case slices.Contains(e.Members, id):
+			c.Members = append(c.Members, index)
+		case slices.Contains(e.StoodBy, id):
+			c.StoodBy = append(c.StoodBy, index)
+		}
+	}
+	return c
 }
 
 // sign signs the lot's result and stores it. From then on the escrow's actor sees to the payment.

@@ -11,6 +11,7 @@ import (
 // rings are collectives whose runs a test decides on.
 type rings struct {
 	with   peer.ID // whom traffic is exchanged with
+	end    Ending
 	mu     sync.Mutex
 	run    func(ctx context.Context, attempt int, ended <-chan struct{}) error
 	opened []SessionSpec
@@ -44,6 +45,8 @@ func (r *ring) Ended()                        { close(r.ended) }
 func (r *ring) Traffic() map[peer.ID]Traffic {
 	return map[peer.ID]Traffic{r.all.with: {Sent: 10, Received: 20}}
 }
+
+func (r *ring) Ending() Ending { return r.all.end }
 
 func (r *ring) Note() string { return "rank 0 is reached over QUIC" }
 

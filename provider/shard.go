@@ -31,6 +31,7 @@ type outcome struct {
 	status  executor.Status
 	message string
 	traffic map[peer.ID]Traffic
+	circle  *market.Circle // nil: no spares, or this rank was not there at the end
 }
 
 // runShards runs every shard of the lot to its end.

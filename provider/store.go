@@ -67,6 +67,7 @@ CREATE TABLE IF NOT EXISTS job (
 	message TEXT NOT NULL DEFAULT '', result BLOB, result_at INTEGER NOT NULL DEFAULT 0, receipt BLOB,
 	done INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS shard (job BLOB NOT NULL, shard INTEGER NOT NULL, traffic BLOB NOT NULL, PRIMARY KEY (job, shard));
+CREATE TABLE IF NOT EXISTS circle (job BLOB NOT NULL, shard INTEGER NOT NULL, seen BLOB NOT NULL, PRIMARY KEY (job, shard));
 CREATE TABLE IF NOT EXISTS conceded (job BLOB PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS voucher (job BLOB PRIMARY KEY, cumulative INTEGER NOT NULL, signature BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS unpaid (job BLOB PRIMARY KEY);
@@ -247,9 +248,9 @@ func (s *store) finish(ctx context.Context, j record, p market.Phase, message st
 	})
 }
 
-// setTraffic records what a shard's collective exchanged, once it has ended in order. Its program is done with it then,
-// and must not be started again.
-func (s *store) setTraffic(ctx context.Context, id market.JobID, shard uint32, t map[peer.ID]Traffic) error {
+// setEnd records what a shard's collective exchanged, and who was there, once it has ended in order. Its program is done
+// with it then, and must not be started again.
+func (s *store) setEnd(ctx context.Context, id market.JobID, shard uint32, t map[peer.ID]Traffic, c *market.Circle) error {
 	byName := map[string]Traffic{} // a peer id is bytes, which are no key in JSON
 	for id, n := range t {
 		byName[id.String()] = n
@@ -258,10 +259,33 @@ func (s *store) setTraffic(ctx context.Context, id market.JobID, shard uint32, t
 	if err != nil {
 		return wrap("traffic", err)
 	}
-	return s.exec(ctx, "traffic", `INSERT INTO shard VALUES (?,?,?) ON CONFLICT (job, shard) DO UPDATE SET traffic = excluded.traffic`, id[:], shard, b)
+	seen, err := json.Marshal(c)
+	if err != nil {
+		return wrap("circle", err)
+	}
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO shard VALUES (?,?,?) ON CONFLICT (job, shard) DO UPDATE SET traffic = excluded.traffic`, id[:], shard, b)
+		if err == nil && c != nil {
+			_, err = tx.ExecContext(ctx, `INSERT INTO circle VALUES (?,?,?) ON CONFLICT (job, shard) DO UPDATE SET seen = excluded.seen`, id[:], shard, seen)
+		}
+		return err
+	})
 }
 
-// traffic is what setTraffic recorded; ok is false if it did not.
+// circle is who setEnd recorded; nil: nobody.
+func (s *store) circle(ctx context.Context, id market.JobID, shard uint32) (c *market.Circle, err error) {
+	var b []byte
+	err = s.db.QueryRowContext(ctx, `SELECT seen FROM circle WHERE job = ? AND shard = ?`, id[:], shard).Scan(&b)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &c)
+	}
+	return c, wrap("circle", err)
+}
+
+// traffic is what setEnd recorded; ok is false if it did not.
 func (s *store) traffic(ctx context.Context, id market.JobID, shard uint32) (t map[peer.ID]Traffic, ok bool, err error) {
 	var b []byte
 	err = s.db.QueryRowContext(ctx, `SELECT traffic FROM shard WHERE job = ? AND shard = ?`, id[:], shard).Scan(&b)
@@ -280,10 +304,16 @@ func (s *store) traffic(ctx context.Context, id market.JobID, shard uint32) (t m
 	return t, err == nil, wrap("traffic", err)
 }
 
-// unsetTraffic forgets it: the shard starts over.
-func (s *store) unsetTraffic(ctx context.Context, id market.JobID, shard uint32) error {
-	_, err := s.db.ExecContext(ctx, `DELETE FROM shard WHERE job = ? AND shard = ?`, id[:], shard)
-	return wrap("traffic", err)
+// unsetEnd forgets it: the shard starts over.
+func (s *store) unsetEnd(ctx context.Context, id market.JobID, shard uint32) error {
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		for _, table := range []string{"shard", "circle"} {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE job = ? AND shard = ?`, id[:], shard); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (s *store) exec(ctx context.Context, what, q string, args ...any) error {

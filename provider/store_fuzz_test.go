@@ -59,12 +59,21 @@ func FuzzStored(f *testing.F) {
 		if !ok {
 			t.Fatal("it is there and is not")
 		}
-		if err := s.setTraffic(ctx, market.JobID{}, 0, had); err != nil {
+		if err := s.setEnd(ctx, market.JobID{}, 0, had, &market.Circle{StoodBy: []uint32{2}}); err != nil {
 			t.Fatal(err)
 		}
 		again, _, err := s.traffic(ctx, market.JobID{}, 0)
 		if err != nil || len(again) != len(had) {
 			t.Fatalf("%v becomes %v: %v", had, again, err)
+		}
+		if c, err := s.circle(ctx, market.JobID{}, 0); err != nil || c == nil || len(c.StoodBy) != 1 {
+			t.Fatalf("%+v: %v", c, err)
+		}
+		if err := s.unsetEnd(ctx, market.JobID{}, 0); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := s.circle(ctx, market.JobID{}, 0); err != nil || c != nil {
+			t.Fatalf("%+v: %v", c, err)
 		}
 	})
 }

@@ -40,7 +40,7 @@ func validateCommand(a *app) *cobra.Command {
 				return err
 			}
 			return a.print(j, func(w io.Writer) {
-				fmt.Fprintf(w, "%s: %s job of %d shards, at most %s NTX\n", j.Name, j.Kind, j.Shards.Count, market.FormatNTX(j.Budget))
+				fmt.Fprintf(w, "%s: %s job of %s, at most %s NTX\n", j.Name, j.Kind, j.Shards, market.FormatNTX(j.Budget))
 			})
 		},
 	}

@@ -26,11 +26,16 @@ func columns(w io.Writer, rows ...[]string) {
 }
 
 func printPlan(w io.Writer, p market.Plan, dropped []requester.Dropped) {
+	shards := market.Shards{Spares: p.Spares}
+	for _, c := range p.Chosen {
+		shards.Count += uint32(len(c.Shards))
+	}
+	shards.Count -= min(shards.Count, p.Spares)
 	if len(p.Chosen) > 0 {
 		rows := [][]string{{"SHARDS", "PROVIDER", "PRICE NTX", "NTX A SECOND", "ISOLATION", "GPUS", "REGION"}}
 		for _, c := range p.Chosen {
 			rows = append(rows, []string{
-				span(c.Shards), short(c.Offer.Peer.String()), market.FormatNTX(c.PriceUNTX), market.FormatNTX(c.Offer.RateUNTX),
+				lotOf(c.Shards, slices.ContainsFunc(c.Shards, shards.Spare)), short(c.Offer.Peer.String()), market.FormatNTX(c.PriceUNTX), market.FormatNTX(c.Offer.RateUNTX),
 				oneLine(c.Offer.Isolation), gpuNames(c.Offer), oneLine(c.Offer.Region),
 			})
 		}
@@ -59,8 +64,8 @@ func printPlan(w io.Writer, p market.Plan, dropped []requester.Dropped) {
 		fmt.Fprintf(w, "would match with %s, for %s NTX\n", r, market.FormatNTX(r.TotalUNTX))
 	}
 	if p.OK() {
-		fmt.Fprintf(w, "together %s NTX; each provider puts down %s of its price as bond and loses %s of the price if it does not deliver\n",
-			market.FormatNTX(p.TotalUNTX), percent(p.BondBps), percent(p.PenaltyBps))
+		fmt.Fprintf(w, "%s, together %s NTX; each provider puts down %s of its price as bond and loses %s of the price if it does not deliver\n",
+			shards, market.FormatNTX(p.TotalUNTX), percent(p.BondBps), percent(p.PenaltyBps))
 	}
 }
 
@@ -123,6 +128,14 @@ func span(shards []uint32) string {
 	return strings.Join(parts, ",")
 }
 
+// lotOf names the shards of a lot in a table.
+func lotOf(shards []uint32, spare bool) string {
+	if spare {
+		return span(shards) + " spare"
+	}
+	return span(shards)
+}
+
 // shardsOf names shards.
 func shardsOf(shards []uint32) string {
 	if len(shards) == 1 {
@@ -160,9 +173,15 @@ func printOutcome(w io.Writer, o requester.Outcome, watched bool, standing func(
 			if l.Status == escrow.Absent {
 				status = "not locked"
 			}
+			remark := oneLine(l.Rejected)
+			if l.Accepted && l.StoodBy {
+				remark = "stood by"
+			} else if l.Accepted && l.Spare {
+				remark = "came in"
+			}
 			rows = append(rows, []string{
-				span(l.Shards), short(l.Provider.String()), status, market.FormatNTX(l.PriceUNTX), market.FormatNTX(l.PaidUNTX),
-				market.FormatNTX(l.RefundedUNTX), market.FormatNTX(l.PenaltyUNTX), oneLine(l.Rejected),
+				lotOf(l.Shards, l.Spare), short(l.Provider.String()), status, market.FormatNTX(l.PriceUNTX), market.FormatNTX(l.PaidUNTX),
+				market.FormatNTX(l.RefundedUNTX), market.FormatNTX(l.PenaltyUNTX), remark,
 			})
 		}
 		columns(w, rows...)
@@ -238,12 +257,29 @@ func printReceipts(w io.Writer, all []requester.SignedReceipt) {
 		if !r.Receipt.Accepted {
 			verdict = "not accepted: " + oneLine(r.Receipt.Sentence)
 		}
-		columns(w,
-			[]string{shardsOf(r.Shards), verdict},
-			[]string{"  provider", r.Result.Provider.String()},
-			[]string{"  requester", r.Receipt.Requester.String()},
-			[]string{"  outputs", r.Result.Root.String()},
-			[]string{"  signed", hex.EncodeToString(r.Signed[:min(12, len(r.Signed))]) + fmt.Sprintf("… (%d bytes; all of them with -o json)", len(r.Signed))},
-		)
+		rows := [][]string{
+			{shardsOf(r.Shards), verdict},
+			{"  provider", r.Result.Provider.String()},
+			{"  requester", r.Receipt.Requester.String()},
+			{"  outputs", r.Result.Root.String()},
+			{"  signed", hex.EncodeToString(r.Signed[:min(12, len(r.Signed))]) + fmt.Sprintf("… (%d bytes; all of them with -o json)", len(r.Signed))},
+		}
+		for _, s := range r.Result.Shards {
+			if s.Circle != nil {
+				rows = append(rows, []string{"  at the end", atTheEnd(s)})
+			}
+		}
+		columns(w, rows...)
 	}
+}
+
+// atTheEnd is who a shard of a job with spares says was there.
+func atTheEnd(s market.ShardResult) string {
+	switch {
+	case s.StoodBy():
+		return "it stood by"
+	case len(s.Circle.StoodBy) == 0:
+		return "it saw shards " + span(s.Circle.Members)
+	}
+	return "it saw shards " + span(s.Circle.Members) + ", and " + span(s.Circle.StoodBy) + " standing by"
 }

@@ -115,3 +115,27 @@ func TestTyped(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSparesAreShown: plans, outcomes and receipts say which shards are spares, and what became of them.
+func TestSparesAreShown(t *testing.T) {
+	var out bytes.Buffer
+	printPlan(&out, market.Plan{Spares: 1, Chosen: []market.Choice{{Shards: []uint32{0}}, {Shards: []uint32{1}}, {Shards: []uint32{2}}}}, nil)
+	printOutcome(&out, requester.Outcome{Lots: []requester.LotOutcome{
+		{Shards: []uint32{2}, Spare: true, Accepted: true}, {Shards: []uint32{3}, Spare: true, Accepted: true, StoodBy: true},
+		{Shards: []uint32{4}, Spare: true, StoodBy: true, Rejected: "nobody saw it"},
+	}}, false, nil)
+	ended := market.ShardResult{Index: 0, Circle: &market.Circle{Members: []uint32{0, 2}, StoodBy: []uint32{3}}}
+	stood := market.ShardResult{Index: 3, Circle: &market.Circle{StoodBy: []uint32{3}}}
+	printReceipts(&out, []requester.SignedReceipt{{Shards: []uint32{0}, Result: market.Result{Shards: []market.ShardResult{ended, stood}}}})
+	for _, want := range []string{
+		"2 spare  ", "2 shards + 1 spare, together 0 NTX", "came in", "stood by", "nobody saw it",
+		"it saw shards 0,2, and 3 standing by", "it stood by",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "1 spare  ") {
+		t.Errorf("shard 1 is a spare in\n%s", out.String())
+	}
+}

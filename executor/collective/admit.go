@@ -21,6 +21,7 @@ type arrivals struct {
 // the same on every rank. If a member has felt for some time that less comes round than was measured, they lay themselves
 // out anew.
 func (c *Circle) Admit(ctx context.Context) (View, error) {
+	var called bitmap
 	for {
 		places := len(c.roster.Peers)
 		mine, all := make([]byte, places+1), make([]byte, places+1)
@@ -29,7 +30,7 @@ func (c *Circle) Admit(ctx context.Context) (View, error) {
 			mine[places] = 1
 		}
 		for place, at := range c.wants {
-			if time.Since(at) < c.opts.Silence {
+			if time.Since(at) < c.opts.Silence && c.calls[place] < maxCalls {
 				mine[place] = 1
 			}
 		}
@@ -46,8 +47,11 @@ func (c *Circle) Admit(ctx context.Context) (View, error) {
 		if err := c.drive(ctx, t); err != nil {
 			return View{}, err
 		}
+		called = called.or(in)
 		c.mu.Lock()
+		c.call(in)
 		if in.count() == 0 {
+			c.miss(t.in, called)
 			c.spoken = t.in
 			g := c.group
 			again := all[places] == 1 && g.view.Epoch == t.in.Epoch
@@ -55,6 +59,9 @@ func (c *Circle) Admit(ctx context.Context) (View, error) {
 				c.lines = nil
 			}
 			c.mu.Unlock()
+			if len(t.in.Peers) < c.opts.Least {
+				return View{}, c.tooFew(t.in)
+			}
 			if again {
 				c.layAgain(ctx, g)
 			}
@@ -99,8 +106,8 @@ func (c *Circle) comers(v View, asked []byte) (in bitmap) {
 
 // Enter comes into a circle that stands, at its next step boundary: for a member that was lost, or one of the spares. The
 // view is the one that the circle began with, and its rank this host's place in it, the spares counted after it. It ends
-// with ErrTimeout when for [Options.Join] nobody there is in a circle. What members have in common, the new one must get
-// from them: see the first operations after [Circle.Admit].
+// with ErrOver when the circle has come to its end, and with ErrTimeout when for [Options.Join] nobody there is in one. What
+// members have in common, the new one must get from them: see the first operations after [Circle.Admit].
 func (s *Service) Enter(ctx context.Context, v View, o Options) (*Circle, error) {
 	c, err := s.newCircle(v, o)
 	if err != nil {
@@ -128,9 +135,13 @@ func (c *Circle) enter(ctx context.Context) error {
 	defer again.Stop()
 	seen := time.Now()
 	for {
-		if c.knock(ctx) {
+		there, over := c.knock(ctx)
+		switch absent := time.Since(seen); {
+		case there:
 			seen = time.Now()
-		} else if time.Since(seen) > c.opts.Join {
+		case 2*over >= c.size, over > 0 && absent > c.opts.Silence:
+			return fmt.Errorf("%w: %d of the others say so", ErrOver, over)
+		case absent > c.opts.Join:
 			return fmt.Errorf("%w: in %v, none of the others was in it", ErrTimeout, c.opts.Join)
 		}
 		select {
@@ -148,8 +159,8 @@ func (c *Circle) enter(ctx context.Context) error {
 	}
 }
 
-// knock asks all others to be let in, and says whether there is a circle.
-func (c *Circle) knock(ctx context.Context) (there bool) {
+// knock asks all others to be let in, and says whether there is a circle, and how many say that it has come to its end.
+func (c *Circle) knock(ctx context.Context) (there bool, over int) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Heartbeat)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -162,19 +173,25 @@ func (c *Circle) knock(ctx context.Context) (there bool) {
 			a, err := c.service.summon(ctx, p.ID, summons{kind: knock, job: c.roster.Job})
 			mu.Lock()
 			defer mu.Unlock()
-			there = there || err == nil && a.status == saidElsewhere
+			switch {
+			case err != nil:
+			case a.status == saidElsewhere:
+				there = true
+			case a.status == saidOver:
+				over++
+			}
 		})
 	}
 	wg.Wait()
-	return there
+	return there, over
 }
 
 // knocked remembers that a peer of the roster asks to come in, holding mu.
 func (c *Circle) knocked(place int) answer {
+	c.wants[place] = time.Now()
 	if len(c.view.Peers) == 0 {
 		return answer{} // so do we
 	}
-	c.wants[place] = time.Now()
 	return answer{status: saidElsewhere}
 }
 

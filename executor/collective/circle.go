@@ -47,7 +47,10 @@ type Circle struct {
 	traffic  map[peer.ID]Traffic
 	lines    *matrix           // between the members, as last measured
 	wants    map[int]time.Time // places in the roster of who asked to come in, and when
+	calls    map[int]int // of places: times they were let in since they last came
 	letIn    *arrivals
+	missed   bitmap // spares that were not there when they were wanted
+	ending   Ending
 	err      error
 	over     chan struct{} // closed with err
 	next     chan meeting  // of what was committed, the latest
@@ -108,7 +111,7 @@ func (s *Service) newCircle(v View, o Options) (*Circle, error) {
 	}
 	c := &Circle{
 		service: s, opts: o.withDefaults(), roster: roster, size: len(v.Peers), kept: make(chan struct{}),
-		stopJoin: func() {}, named: map[string]*task{}, traffic: map[peer.ID]Traffic{}, wants: map[int]time.Time{},
+		stopJoin: func() {}, named: map[string]*task{}, traffic: map[peer.ID]Traffic{}, wants: map[int]time.Time{}, calls: map[int]int{},
 		over: make(chan struct{}), next: make(chan meeting, 1), asked: make(chan struct{}, 1),
 	}
 	for i := range c.tracks {
@@ -143,7 +146,13 @@ func (c *Circle) forget() {
 // Close waits until all members close, and leaves with them. What fails after that is nobody's loss.
 func (c *Circle) Close(ctx context.Context) error {
 	c.closing.Do(func() {
-		c.closed = c.Do(ctx, Operation{Kind: Barrier})
+		last, err := c.submit(Operation{Kind: Barrier}, func(*task) {})
+		if err == nil {
+			err = c.drive(ctx, last)
+		}
+		if c.closed = err; err == nil {
+			c.finish(last.in)
+		}
 		c.stop()
 		if err := c.current().Close(ctx); err != nil && c.closed == nil {
 			c.service.log.Info("collective: the circle came to its end, and a member was gone then", "err", err)
@@ -158,8 +167,11 @@ func (c *Circle) Leave(ctx context.Context, why error) {
 	c.closing.Do(func() {
 		c.stop()
 		ended := c.Err()
-		c.end(&PeerError{c.View().Rank, c.service.host.ID(), ErrLost, fmt.Sprintf("it leaves: %v", why)})
-		_ = c.current().Close(ctx)
+		leaves := &PeerError{c.View().Rank, c.service.host.ID(), ErrLost, fmt.Sprintf("it leaves: %v", why)}
+		c.end(leaves)
+		g := c.current()
+		g.fail(leaves)
+		_ = g.Close(ctx)
 		if c.closed = ended; ended == nil {
 			c.closed = fmt.Errorf("%w: left the circle: %w", ErrClosed, why)
 		}
@@ -182,8 +194,15 @@ func (c *Circle) stop() {
 func (c *Circle) end(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.halt(err) && c.group != nil && !errors.Is(err, ErrClosed) { // which it has been, in order
+		c.group.fail(err)
+	}
+}
+
+// halt makes this the result of all that has not happened here, holding mu. It says whether there was none before.
+func (c *Circle) halt(err error) bool {
 	if c.err != nil {
-		return
+		return false
 	}
 	c.err = err
 	close(c.over)
@@ -197,9 +216,7 @@ func (c *Circle) end(err error) {
 		t.settle(err)
 	}
 	clear(c.named)
-	if c.group != nil && !errors.Is(err, ErrClosed) { // which it has been, in order
-		c.group.fail(err)
-	}
+	return true
 }
 
 // View is who is in the circle now.

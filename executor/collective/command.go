@@ -68,6 +68,15 @@ func encodeGateHello(of seat, o GateOptions) []byte {
 	return append(b, o.Job...)
 }
 
+// encodeOver is the hello of a gate whose group has come to its end without the container.
+func encodeOver() []byte {
+	b := make([]byte, gateHelloBytes)
+	copy(b, magicGate[:])
+	binary.LittleEndian.PutUint16(b[4:], gateVersion)
+	b[41] = 1
+	return b
+}
+
 // command is one request of the container. Nothing in it is trusted.
 type command struct {
 	kind     Kind

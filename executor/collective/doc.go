@@ -111,7 +111,10 @@
 //	0  magic "TLYG"       4  version u16        6  name length u16 (≤ 255)
 //	8  rank u32          12  world size u32    16  local rank u32   20  local size u32
 //	24 arena bytes u64   32  commands in flight u32                36  alignment u32
-//	40 elastic u8        41  zero             48  epoch u64         56  zero
+//	40 elastic u8        41 over u8 (1: the job has ended without this rank; all else is zero, and there is no descriptor)
+//	42 zero              48  epoch u64         56  zero
+//
+// A spare's hello is answered when it is called in, or the job has ended.
 //
 // Command, 64 bytes and its tail; reply, 32 bytes and its body, matched by sequence, in whatever order commands end:
 //
@@ -134,6 +137,7 @@
 //
 // # History
 //
+//   - 2026-11: spares: an answer at meetings and a hello of the gate that say that it is over, within the same versions.
 //   - 2026-11: version 3 between agents: surveys.
 //   - 2026-11: the largest values as a wire format, and residuals with bf16, within the same versions.
 //   - 2026-11: version 3 of the gate: elastic jobs, admission, epochs and bodies in replies; meeting version 2.

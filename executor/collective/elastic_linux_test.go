@@ -24,6 +24,12 @@ type rankProcess struct {
 // elasticRank serves a circle to a new process.
 func elasticRank(t *testing.T, c *Circle, args ...string) *rankProcess {
 	t.Helper()
+	return startRank(t, func(gate *Gate) error { return gate.RunCircle(t.Context(), c) }, args...)
+}
+
+// startRank starts a process with a gate of its own.
+func startRank(t *testing.T, serve func(*Gate) error, args ...string) *rankProcess {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "tally")
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +41,7 @@ func elasticRank(t *testing.T, c *Circle, args ...string) *rankProcess {
 	}
 	p := &rankProcess{served: make(chan error, 1)}
 	go func() {
-		err := gate.RunCircle(t.Context(), c)
+		err := serve(gate)
 		p.served <- errors.Join(err, gate.Close())
 	}()
 	sdk, err := filepath.Abs("../python")
@@ -175,4 +181,61 @@ func TestElasticJoiner(t *testing.T) {
 		}
 	}
 	disperse(t, circles)
+}
+
+// TestElasticSpares has two programs wait in init(): one goes on in the place of a program that is killed, and the other one
+// ends by itself with the job.
+func TestElasticSpares(t *testing.T) {
+	o := brisk
+	o.Least = 3
+	w := newCircus(t, 3, 2, o)
+	const steps = "150"
+	ranks, ends := make([]*rankProcess, 5), make([]string, 5)
+	for r := range ranks {
+		ranks[r] = startRank(t, func(gate *Gate) error {
+			if r >= 3 {
+				if err := gate.Await(t.Context()); err != nil {
+					return err
+				}
+				if err := w.enter(t.Context(), r); errors.Is(err, ErrOver) {
+					return gate.Dismiss(t.Context())
+				} else if err != nil {
+					return err
+				}
+			} else if err := w.knocks(t.Context(), r, 3, 4); err != nil { // both wait
+				return err
+			}
+			return gate.RunCircle(t.Context(), w.circles[r])
+		}, steps, "plain")
+	}
+	w.all(func(r int) (err error) {
+		switch r {
+		case 1:
+			if _, err := ranks[r].until("step 5 "); err != nil {
+				return err
+			}
+			_ = ranks[r].cmd.Process.Kill()
+			_ = ranks[r].cmd.Wait()
+			<-ranks[r].served
+			return nil
+		case 4:
+			if _, err := ranks[r].until("step"); err == nil || ranks[r].cmd.ProcessState.ExitCode() != 0 {
+				return fmt.Errorf("the spare that was not called in: %v, %w", ranks[r].cmd.ProcessState, err)
+			}
+			if said := ranks[r].stderr.String(); !strings.Contains(said, "this spare stood by") {
+				return fmt.Errorf("it said %q", said)
+			}
+			return <-ranks[r].served
+		}
+		if ends[r], err = ranks[r].until("done"); err != nil {
+			return err
+		}
+		return errors.Join(ranks[r].cmd.Wait(), <-ranks[r].served, w.circles[r].Close(t.Context()))
+	})
+	for _, r := range []int{0, 2, 3} {
+		if a, b := strings.Fields(ends[r]), strings.Fields(ends[0]); len(a) < 3 || a[1] != b[1] || a[2] != "3" {
+			t.Errorf("rank %d ended with %q, rank 0 with %q", r, ends[r], ends[0])
+		}
+		w.ended(t, r, w.ids(0, 2, 3), w.ids(4))
+	}
 }

@@ -27,6 +27,8 @@ var (
 	ErrAborted = errors.New("aborted")
 	// ErrFrame: a peer or a container sent bytes that are no frame of this protocol.
 	ErrFrame = errors.New("malformed frame")
+	// ErrOver: the circle has come to its end, and this host was not in it.
+	ErrOver = errors.New("over without this rank")
 	// ErrClosed: the group or the service is closed.
 	ErrClosed = errors.New("closed")
 	// ErrGuest: the container left without a goodbye or broke the gate's protocol.

@@ -25,6 +25,7 @@ type Gate struct {
 	arena    *arena
 	dir      *os.File // through which the listener names its socket, whose path may be longer than a socket's can be
 	listener *net.UnixListener
+	guest    *net.UnixConn // once it has said hello
 	once     sync.Once
 	closeErr error
 }
@@ -78,6 +79,9 @@ func (g *Gate) Close() error {
 			g.closeErr = err
 		}
 		_ = g.dir.Close()
+		if g.guest != nil {
+			_ = g.guest.Close()
+		}
 	})
 	return g.closeErr
 }
@@ -92,7 +96,11 @@ func (g *Gate) RunCircle(ctx context.Context, circle *Circle) error {
 	return g.run(ctx, circleSeat{circle})
 }
 
-func (g *Gate) run(ctx context.Context, on seat) error {
+// Await waits until the container is there: it has joined, and waits for the answer. Run does so too, when Await did not.
+func (g *Gate) Await(ctx context.Context) error {
+	if g.guest != nil {
+		return nil
+	}
 	stop := context.AfterFunc(ctx, func() { _ = g.listener.Close() })
 	conn, err := g.listener.AcceptUnix()
 	if !stop() || err != nil {
@@ -102,13 +110,37 @@ func (g *Gate) run(ctx context.Context, on seat) error {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		err = fmt.Errorf("%w: waiting for it to connect: %w", ErrGuest, err)
+		return fmt.Errorf("%w: waiting for it to connect: %w", ErrGuest, err)
+	}
+	_ = g.listener.Close() // one client: nobody else gets in, and the socket is gone
+	g.guest = conn
+	if err := hearGuest(conn); err != nil {
+		return fmt.Errorf("%w: %w", ErrGuest, err)
+	}
+	return nil
+}
+
+// Dismiss tells the container that the group has come to its end without it.
+func (g *Gate) Dismiss(ctx context.Context) error {
+	if err := g.Await(ctx); err != nil {
+		return err
+	}
+	if err := g.guest.SetDeadline(time.Now().Add(guestTime)); err != nil {
+		return err
+	}
+	if _, err := g.guest.Write(encodeOver()); err != nil {
+		return fmt.Errorf("%w: telling it that all is over: %w", ErrGuest, err)
+	}
+	return nil
+}
+
+func (g *Gate) run(ctx context.Context, on seat) error {
+	if err := g.Await(ctx); err != nil {
 		on.fail(context.WithoutCancel(ctx), err)
 		return err
 	}
-	_ = g.listener.Close() // one client: nobody else gets in, and the socket is gone
-	defer func() { _ = conn.Close() }()
-	if err := g.serve(ctx, on, conn); err != nil {
+	defer func() { _ = g.guest.Close() }()
+	if err := g.serve(ctx, on, g.guest); err != nil {
 		err = fmt.Errorf("%w: %w", ErrGuest, err)
 		on.fail(context.WithoutCancel(ctx), err)
 		return err
@@ -142,7 +174,7 @@ func (g *Gate) serve(ctx context.Context, on seat, conn *net.UnixConn) error {
 	return cause
 }
 
-func (g *Gate) greetGuest(on seat, conn *net.UnixConn) error {
+func hearGuest(conn *net.UnixConn) error {
 	if err := conn.SetDeadline(time.Now().Add(guestTime)); err != nil {
 		return err
 	}
@@ -150,7 +182,11 @@ func (g *Gate) greetGuest(on seat, conn *net.UnixConn) error {
 	if _, err := io.ReadFull(conn, b[:]); err != nil {
 		return fmt.Errorf("reading its hello: %w", err)
 	}
-	if err := checkGuestHello(b[:]); err != nil {
+	return checkGuestHello(b[:])
+}
+
+func (g *Gate) greetGuest(on seat, conn *net.UnixConn) error {
+	if err := conn.SetDeadline(time.Now().Add(guestTime)); err != nil {
 		return err
 	}
 	out := encodeGateHello(on, g.opts)

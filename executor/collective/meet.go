@@ -125,6 +125,7 @@ func (c *Circle) take(ctx context.Context, m meeting) error {
 		if c.group != nil {
 			add(c.traffic, c.group)
 		}
+		c.came(m.view)
 		c.restart(m.happened)
 		c.group, c.view, c.pending, c.letIn, c.lines = g, m.view, nil, nil, g.lines
 		c.tryAll()
@@ -218,7 +219,7 @@ hearing:
 	if no > 0 && patient {
 		return meeting{}, fmt.Errorf("%w: %d of %d members have promised another epoch", ErrLost, no, len(view.Peers))
 	}
-	if yes < c.opts.Least {
+	if yes+len(c.opts.Spares) < c.opts.Least {
 		return meeting{}, fmt.Errorf("%w: %d of %d members are left, where at least %d are wanted", ErrLost, yes, len(view.Peers), c.opts.Least)
 	}
 	next := meeting{view: view.among(members, s.epoch), happened: m.settled()}
@@ -339,6 +340,9 @@ func (c *Circle) committed(from peer.ID, s summons) answer {
 		return c.answer(saidNo)
 	}
 	c.promised = s.epoch
+	if entering {
+		c.stopJoin() // of an earlier epoch: who is not in is not asked for its promise, which does so otherwise
+	}
 	m := meeting{view: members, happened: s.happened}
 	c.pending = &m
 	select {
@@ -366,5 +370,5 @@ func (c *Circle) mayBe(next View, happened numbers) bool {
 			return false
 		}
 	}
-	return quorum(c.view, left) && left.count() >= c.opts.Least
+	return quorum(c.view, left) && left.count()+len(c.opts.Spares) >= c.opts.Least
 }

@@ -40,6 +40,7 @@ type Service struct {
 	closed  bool
 	groups  map[groupKey]*Group
 	circles map[JobID]*Circle
+	overs   map[JobID]over
 	pending map[stream]struct{}
 	wg      sync.WaitGroup
 
@@ -56,7 +57,7 @@ type stream interface {
 
 // NewService installs the stream handler on h. Close removes it.
 func NewService(h host.Host, log *slog.Logger) *Service {
-	s := &Service{host: h, log: log, groups: map[groupKey]*Group{}, circles: map[JobID]*Circle{}, pending: map[stream]struct{}{}}
+	s := &Service{host: h, log: log, groups: map[groupKey]*Group{}, circles: map[JobID]*Circle{}, overs: map[JobID]over{}, pending: map[stream]struct{}{}}
 	h.SetStreamHandler(Protocol, func(st network.Stream) {
 		s.accept(st, func(stream) (peer.ID, error) { return st.Conn().RemotePeer(), nil }, s.handshake)
 	})

@@ -20,7 +20,7 @@ import (
 //	0  magic "TLYM"   4  kind u8 (1 prepare, 2 commit, 3 knock)   5  zero   8 epoch u64   16 happened u64   24 happened by name u64
 //	32 job [32]byte  64  hash of the view that broke [32]byte   96  who of the roster takes part, a bit a place [32]byte
 //
-//	0  magic "TLYM"   4  status u8 (0 no, 1 yes, 2 in a circle without you)   5  zero   8  promised u64
+//	0  magic "TLYM"   4  status u8 (0 no, 1 yes, 2 in a circle without you, 3 it has come to its end)   5  zero   8  promised u64
 //	16 happened u64  24  had u64   32  happened by name u64   40  had by name u64
 //
 // Epoch is the new one, and promised the latest a member has promised. Happened is the last operation of which the member
@@ -49,6 +49,7 @@ const (
 	saidNo        answerStatus = 0
 	saidYes       answerStatus = 1
 	saidElsewhere answerStatus = 2
+	saidOver      answerStatus = 3
 )
 
 // summons is what a leader says.
@@ -137,7 +138,7 @@ func (a answer) encode() []byte {
 }
 
 func decodeAnswer(b []byte) (answer, error) {
-	if len(b) != answerBytes || [4]byte(b[:4]) != magicMeet || answerStatus(b[4]) > saidElsewhere || b[5]|b[6]|b[7] != 0 {
+	if len(b) != answerBytes || [4]byte(b[:4]) != magicMeet || answerStatus(b[4]) > saidOver || b[5]|b[6]|b[7] != 0 {
 		return answer{}, fmt.Errorf("%w: answer to a summons", ErrFrame)
 	}
 	u64 := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8+8*i:]) }
@@ -214,11 +215,14 @@ func (s *Service) hear(st stream, from peer.ID) error {
 		return err
 	}
 	s.mu.Lock()
-	c := s.circles[what.job]
+	c, over := s.circles[what.job], s.overs[what.job]
 	s.mu.Unlock()
 	var a answer
-	if c != nil {
+	switch {
+	case c != nil:
 		a = c.answered(from, what)
+	case what.kind == knock && over.roster.rankOf(from) >= 0:
+		a.status = saidOver
 	}
 	if _, err := st.Write(a.encode()); err != nil {
 		return err

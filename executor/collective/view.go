@@ -51,9 +51,10 @@ type Options struct {
 
 	// Meet is how long members of a circle try to find a majority (default 1 min).
 	Meet time.Duration
-	// Least is with how many members a circle goes on (default 1).
+	// Least is with how many members a circle goes on from a step boundary (default 1). Up to the next one there may be
+	// fewer, by as many as there are spares.
 	Least int
-	// Spares may come into a circle where members were lost.
+	// Spares come into a circle where members were lost: see [Service.Enter].
 	Spares []peer.AddrInfo
 
 	near    time.Duration // round trips below it are no distance

@@ -164,6 +164,7 @@ func (f *follower) keep(ctx context.Context, u update) error {
 	l := &f.rec.Lots[u.lot]
 	l.Result, l.Good = u.result, res.OK()
 	for _, s := range res.Shards {
+		l.StoodBy = l.StoodBy || s.StoodBy()
 		if s.ExitCode == 0 {
 			continue
 		}

@@ -17,7 +17,7 @@ import (
 func (j *job) gatherOutputs(ctx context.Context) error {
 	var shards []market.ShardFiles
 	for _, l := range j.rec.Lots {
-		if !l.Good {
+		if !l.Good || l.StoodBy {
 			continue
 		}
 		for _, s := range l.Shards {

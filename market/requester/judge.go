@@ -17,6 +17,7 @@ func (f *follower) judge(ctx context.Context, lots []escrow.Lot, now chain.Time)
 	for i, l := range f.rec.Lots {
 		n := uint32(len(l.Shards))
 		switch {
+		case l.Good && l.StoodBy: // it is no part of the result
 		case l.Good:
 			good += n
 		case f.decided(i, lots[i], now):
@@ -36,6 +37,14 @@ func (f *follower) judge(ctx context.Context, lots []escrow.Lot, now chain.Time)
 		return f.fail(ctx, f.failure(good))
 	case good < least || waiting > 0:
 		return nil
+	}
+	if f.terms.Task.Spares > 0 {
+		var err error
+		if good, err = f.seats(); err != nil {
+			return f.fail(ctx, fmt.Errorf("%w: %w", ErrJobFailed, err))
+		} else if good < least {
+			return f.fail(ctx, f.failure(good))
+		}
 	}
 	if f.terms.Task.Collective {
 		if err := f.verifyTraining(); err != nil {
@@ -110,9 +119,16 @@ func (f *follower) acceptGood(ctx context.Context) error {
 // late gathers anew when a result came that was no longer waited for.
 func (f *follower) late(ctx context.Context, lots []escrow.Lot) error {
 	good, more := uint32(0), false
+	if f.terms.Task.Spares > 0 {
+		if _, err := f.seats(); err != nil {
+			return nil // what came late casts doubt on what was approved
+		}
+	}
 	for i, l := range f.rec.Lots {
 		if l.Good && (l.Accepted || lots[i].Status != escrow.Refunded && lots[i].Status != escrow.Declined) {
-			good += uint32(len(l.Shards))
+			if !l.StoodBy {
+				good += uint32(len(l.Shards))
+			}
 			more = more || !l.Accepted
 		}
 	}
@@ -136,10 +152,7 @@ func (f *follower) gather(ctx context.Context, good uint32) error {
 			l.Accepted = l.Good
 		}
 	}
-	f.rec.Note = ""
-	if count := f.rec.Spec.Job.Shards.Count; good < count {
-		f.rec.Note = fmt.Sprintf("rests on %d shards of %d", good, count)
-	}
+	f.rec.Note = f.note(good)
 	if f.rec.Phase == Approved || f.rec.Phase == Gathered {
 		f.tell(Event{Message: "a late result was added"})
 		return f.save(ctx)

@@ -131,7 +131,7 @@ func (j *job) newTerms(now chain.Time, seed chain.OutRef, quotes []market.Quote,
 		t.VoucherKey = market.Key(plutus.KeyOf(k))
 	}
 	if spec.Job.Collective() {
-		for s := range spec.Job.Shards.Count {
+		for s := range spec.Job.Shards.All() {
 			t.Ring = append(t.Ring, s)
 		}
 	}

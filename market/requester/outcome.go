@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -38,6 +39,8 @@ type LotOutcome struct {
 	Provider         peer.ID       `json:"provider"`
 	Address          chain.Address `json:"address"`
 	Shards           []uint32      `json:"shards"`
+	Spare            bool          `json:"spare,omitempty"`    // it began as one
+	StoodBy          bool          `json:"stood_by,omitempty"` // and was never called in, by its own word
 	Status           escrow.Status `json:"status"`
 	Accepted         bool          `json:"accepted"`           // its result counts
 	Rejected         string        `json:"rejected,omitempty"` // why not
@@ -88,6 +91,7 @@ func (r *Requester) outcomeOf(ctx context.Context, rec *record) (Outcome, error)
 		lo := LotOutcome{
 			Provider: l.Offer.Peer, Address: l.Offer.Payment, Shards: l.Shards, Accepted: l.Accepted, Rejected: l.Rejected,
 			PriceUNTX: l.PriceUNTX, Receipt: l.Receipt != nil,
+			Spare: slices.ContainsFunc(l.Shards, rec.Spec.Job.Shards.Spare), StoodBy: l.StoodBy,
 		}
 		o.PriceUNTX += l.PriceUNTX
 		if rec.Terms != nil {

@@ -22,6 +22,9 @@ func (j *job) verifyTraining() error {
 		}
 		results = append(results, res)
 		for _, s := range res.Shards {
+			if s.StoodBy() {
+				continue // it has no parameters
+			}
 			if last != nil && (s.ParamsStep != last.ParamsStep || s.Params != last.Params) {
 				return fmt.Errorf("parameters differ: shard %d ended with %s at step %d, shard %d with %s at step %d",
 					last.Index, last.Params, last.ParamsStep, s.Index, s.Params, s.ParamsStep)
@@ -46,7 +49,7 @@ func (j *job) verifySteps() error {
 	}
 	at := map[float64]seen{}
 	elastic := j.terms.Task.Least > 0
-	for shard := range j.rec.Spec.Job.Shards.Count {
+	for shard := range j.rec.Spec.Job.Shards.All() {
 		if elastic && !j.good(shard) {
 			continue // what it had last may not have happened
 		}

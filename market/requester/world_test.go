@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -205,6 +206,10 @@ func (w *world) spec(kind market.Kind, more string) JobSpec {
 	}
 	write("program/main.py", "print()")
 	write("lines.txt", "a\nb\nc\nd\n")
+	split := market.SplitLines
+	if strings.Contains(more, "spares:") {
+		split = market.SplitNone
+	}
 	job, err := market.ParseJob(fmt.Appendf(nil, `version: 1
 name: test
 kind: %s
@@ -212,10 +217,10 @@ image: %s
 run: python3 /job/main.py
 inputs:
   - {path: program, mount: /job, split: none}
-  - {path: lines.txt, mount: /data, split: lines}
+  - {path: lines.txt, mount: /data, split: %s}
 budget: {max_ntx: 10}
 timeouts: {match: 60s, start: 60s, run: 60s, collect: 60s}
-%s`, kind, image, more))
+%s`, kind, image, split, more))
 	if err != nil {
 		w.tb.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import threading
 
 from . import _wire
 from ._arena import ALIGN, Allocator
-from ._errors import CollectiveError, LostError
+from ._errors import CollectiveError, LostError, StoodBy
 from ._wire import BF16, F16, F32, F64, I32, I64, U8
 
 SUM, MEAN, MIN, MAX, PROD = range(5)
@@ -366,11 +366,19 @@ def _at_exit():
 
 
 def init():
-    """Joins the group through this rank's agent, or makes a group of one where there is none."""
+    """Joins the group through this rank's agent, or makes a group of one where there is none.
+
+    In a spare it returns when the spare takes a lost rank's place. If the job ends before, so does the program, with exit
+    code 0.
+    """
     global _session
     with _lock:
         if _session is None:
-            _session = Session(_connect())
+            try:
+                _session = Session(_connect())
+            except StoodBy:
+                print("tally: the job has ended; this spare stood by", file=sys.stderr, flush=True)
+                raise SystemExit(0) from None
             _watch_for_crash()
         return _session
 

@@ -1,4 +1,4 @@
-"""The SDK's one exception."""
+"""The SDK's exceptions."""
 
 
 class CollectiveError(RuntimeError):
@@ -7,3 +7,7 @@ class CollectiveError(RuntimeError):
 
 class LostError(CollectiveError):
     """A rank was lost, and the operation cannot be without it. The others go on: see tally.elastic."""
+
+
+class StoodBy(Exception):
+    """The job has ended without this rank. init() ends the program for it."""

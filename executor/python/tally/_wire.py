@@ -12,7 +12,7 @@ import struct
 import threading
 import typing
 
-from ._errors import CollectiveError, LostError
+from ._errors import CollectiveError, StoodBy, LostError
 
 VERSION = 3
 NOTHING, ALLREDUCE, BROADCAST, ALLGATHER, BARRIER, GOODBYE, REDUCESCATTER, ALLTOALL, SEND, RECEIVE, GROUP, ADMIT = range(12)
@@ -24,7 +24,7 @@ NONE = (1 << 64) - 1  # no residual
 _MAGIC = b"TLYG"
 _COMMAND = struct.Struct("<BBBBIHBBIQQQQQHH4x")
 _REPLY = struct.Struct("<IIQQI4x")
-_HELLO = struct.Struct("<4sHHIIIIQIIB7xQ8x")
+_HELLO = struct.Struct("<4sHHIIIIQIIBB6xQ8x")
 _LOST = 4
 _STATUS = {1: "refused", 2: "failed", 3: "the agent hung up", _LOST: "lost"}
 _MAX_BODY = 2048
@@ -95,11 +95,13 @@ class Agent:
                 raise CollectiveError("the agent at %s closed the connection in its hello (another client, or another version?)" % self.path)
             data += part
         (magic, version, name, self.rank, self.size, self.local_rank, self.local_size,
-         self.arena_bytes, self.in_flight, self.align, elastic, self.epoch) = _HELLO.unpack(data)
+         self.arena_bytes, self.in_flight, self.align, elastic, over, self.epoch) = _HELLO.unpack(data)
         self.elastic = bool(elastic)
         try:
             if magic != _MAGIC or version != VERSION:
                 raise CollectiveError("the agent speaks version %d of %r, this SDK version %d" % (version, magic, VERSION))
+            if over:
+                raise StoodBy
             if len(fds) != 1:
                 raise CollectiveError("the agent sent %d descriptors, want 1" % len(fds))
             self.job = self._read(name).decode("utf-8", "replace")

@@ -7,6 +7,7 @@ import os
 import random
 import socket
 import tempfile
+import threading
 import unittest
 from unittest import mock
 
@@ -89,6 +90,28 @@ class AloneTest(unittest.TestCase):
             with socket.socket(socket.AF_UNIX) as server:
                 server.bind(path)
                 self.assertRaisesRegex(tally.CollectiveError, "connecting to the agent", tally.init)
+        self.assertFalse(tally.is_initialized())
+
+    def test_a_spare_ends_with_the_job(self):
+        with tempfile.TemporaryDirectory() as d:
+            path = os.path.join(d, "agent.sock")
+            os.environ["TALLY_SOCKET"] = path
+            with socket.socket(socket.AF_UNIX) as server:
+                server.bind(path)
+                server.listen()
+
+                def agent():
+                    conn, _ = server.accept()
+                    with conn:
+                        hello = conn.recv(16)
+                        conn.sendall(hello[:6] + bytes(35) + b"\1" + bytes(22))  # that all is over
+
+                thread = threading.Thread(target=agent)
+                thread.start()
+                with self.assertRaises(SystemExit) as ended, mock.patch("sys.stderr"):
+                    tally.init()
+                thread.join()
+        self.assertEqual(ended.exception.code, 0)
         self.assertFalse(tally.is_initialized())
 
 
