@@ -25,7 +25,7 @@ func (n Needs) best(fit []candidate) assignment {
 	var done []assignment
 	var most uint32
 	cheapest := uint64(0)
-	for _, g := range groups(fit) {
+	for _, g := range n.groups(fit) {
 		if room := capacity(g); room < n.Shards {
 			most = max(most, room)
 			continue
@@ -52,6 +52,9 @@ func (n Needs) best(fit []candidate) assignment {
 			"%s cost %s NTX, the budget is %s NTX", shardsOf(n.Shards), FormatNTX(cheapest), FormatNTX(n.Budget))}
 	case len(fit) == 0:
 		return assignment{code: ReasonTooFew, problem: "no offer fits"}
+	case n.Providers > 0 && len(fit) > int(n.Providers):
+		return assignment{code: ReasonTooFew, problem: fmt.Sprintf(
+			"%s wanted, and the %d providers that one opening holds have room for %d", shardsOf(n.Shards), n.Providers, most)}
 	default:
 		return assignment{code: ReasonTooFew, problem: fmt.Sprintf(
 			"%s wanted, the offers that fit have room for %d", shardsOf(n.Shards), most)}
@@ -65,8 +68,8 @@ func (n Needs) cost(a assignment) (untx uint64) {
 	return untx
 }
 
-// groups divides candidates by bond and penalty rates and keeps their order.
-func groups(fit []candidate) [][]candidate {
+// groups divides candidates by bond and penalty rates and keeps their order. None has more than there is room for.
+func (n Needs) groups(fit []candidate) [][]candidate {
 	type rates struct{ bond, penalty uint16 }
 	at := map[rates]int{}
 	var gs [][]candidate
@@ -79,7 +82,33 @@ func groups(fit []candidate) [][]candidate {
 		}
 		gs[ix] = append(gs[ix], c)
 	}
+	for i, g := range gs {
+		gs[i] = n.narrowed(g)
+	}
 	return gs
+}
+
+// narrowed are the first of a group, as many as an opening holds; those with most room, if the first have too little.
+func (n Needs) narrowed(g []candidate) []candidate {
+	most := int(n.Providers)
+	if most == 0 || len(g) <= most {
+		return g
+	}
+	if capacity(g[:most]) >= n.Shards {
+		return g[:most]
+	}
+	at := make([]int, len(g))
+	for i := range at {
+		at[i] = i
+	}
+	slices.SortStableFunc(at, func(i, j int) int { return cmp.Compare(g[j].slots, g[i].slots) })
+	at = at[:most]
+	slices.Sort(at)
+	largest := make([]candidate, most)
+	for i, x := range at {
+		largest[i] = g[x]
+	}
+	return largest
 }
 
 func capacity(g []candidate) (n uint32) {

@@ -21,6 +21,7 @@ type Needs struct {
 	Resources Resources // of each shard
 	Run       Millis    // what is paid for
 	Budget    uint64    // µNTX, of all shards together
+	Providers uint32    // the most that one opening has room for; 0: any number
 	Distinct  bool      // at most one shard a provider and a payment key; otherwise that is only preferred
 	Disputes  *Disputes // nil: there are none
 	MinStake  uint64    // µNTX that a provider must have at stake beyond what its open lots may lose; of its disputes at least
@@ -108,7 +109,8 @@ type candidate struct {
 // Match chooses providers for a job. It does not depend on the offers' order. Offers that fit are ranked by rate, then
 // by peer id; of groups with different bond and penalty rates it takes the cheapest that reaches. Shards are spread
 // over as many providers as possible, in rank order, and where the budget does not allow that, put on the cheapest.
-// Price = rate × whole seconds of Run, for each shard. A provider has one lot, its shards consecutive indices; of
+// Price = rate × whole seconds of Run, for each shard. Of more than Providers the first are taken, or where those have too
+// little room the largest. A provider has one lot, its shards consecutive indices; of
 // offers paid to one key the first counts.
 func Match(n Needs, offers []Offer) Plan {
 	fit, rejected := sift(n, offers)
@@ -153,6 +155,8 @@ func (p *Plan) passOver(fit []candidate) {
 		case c.BondBps != p.BondBps || c.PenaltyBps != p.PenaltyBps:
 			p.reject(c.Offer, ReasonRates, fmt.Sprintf("bond %s and penalty %s of the price, this job's are %s and %s",
 				percent(c.BondBps), percent(c.PenaltyBps), percent(p.BondBps), percent(p.PenaltyBps)))
+		case c.RateUNTX < last.RateUNTX:
+			p.reject(c.Offer, ReasonOutranked, fmt.Sprintf("too small: one opening holds %d providers, and there are larger ones", len(p.Chosen)))
 		default:
 			p.reject(c.Offer, ReasonOutranked, fmt.Sprintf("not needed: %s NTX a shard-second, the last one chosen takes %s",
 				FormatNTX(c.RateUNTX), FormatNTX(last.RateUNTX)))

@@ -38,6 +38,29 @@ func counts(p Plan) (n []int) {
 	return n
 }
 
+// TestMatchOneOpening: no more providers than one opening has room for; the cheapest, or the largest where those have too
+// little room.
+func TestMatchOneOpening(t *testing.T) {
+	os := market4(t)
+	n := testNeeds()
+	n.Providers = 3
+	if p := Match(n, os); !slices.Equal(counts(p), []int{2, 1, 1}) || p.Rejected[0].Offer.Peer != os[3].Peer {
+		t.Fatalf("%+v", p)
+	}
+	n.Providers = 2
+	os[0].Capacity.Slots = 1
+	if p := Match(n, os); !slices.Equal(counts(p), []int{2, 2}) || p.Chosen[0].Offer.Peer != os[1].Peer || p.Chosen[1].Offer.Peer != os[2].Peer ||
+		p.Rejected[0].Reasons[0] != (Reason{ReasonOutranked, "too small: one opening holds 2 providers, and there are larger ones"}) {
+		t.Fatalf("%+v", p)
+	}
+	n.Shards = 5
+	p := Match(n, os)
+	if p.Problem != "5 shards wanted, and the 2 providers that one opening holds have room for 4" ||
+		len(p.Relaxations) != 1 || p.Relaxations[0].Changes[0] != (Change{"shards.count", "5", "4"}) {
+		t.Fatalf("%+v", p)
+	}
+}
+
 func TestMatchSpreads(t *testing.T) {
 	os := market4(t)
 	p := Match(testNeeds(), os)

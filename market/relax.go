@@ -100,7 +100,7 @@ func relax(n Needs, offers []Offer) (rs []Relaxation) {
 func (n Needs) least(offers []Offer) uint64 {
 	fit, _ := sift(n, offers)
 	least := uint64(0)
-	for _, g := range groups(fit) {
+	for _, g := range n.groups(fit) {
 		if capacity(g) < n.Shards {
 			continue
 		}

@@ -301,7 +301,10 @@ func MeasureSettlement(t *testing.T, n *node.Node, bank chaintest.Actor) {
 	for _, base := range []bool{false, true} {
 		all = append(all, newCrowd(t, enough, base, true).costs(t)...)
 	}
-	change := newCrowd(t, enough, false, false).costs(t, "open")
+	var change []expense
+	for _, base := range []bool{false, true} {
+		change = append(change, newCrowd(t, enough, base, false).costs(t, "open", "slice/start")...)
+	}
 	table(all)
 	most := func(of []expense, transition, addresses string) (best expense) {
 		for _, x := range of {
@@ -332,7 +335,15 @@ func MeasureSettlement(t *testing.T, n *node.Node, bank chaintest.Actor) {
 		rate(add("per_tx/slice/settle"+suffix, float64(most(all, "slice/settle", a).lots), "shares"), 36, subbit)
 		add("per_tx/slice/start"+suffix, float64(most(all, "slice/start", a).lots), "shares")
 	}
-	add("per_tx/open/change", float64(most(change, "open", "enterprise").lots), "lots")
+	for _, a := range []string{"enterprise", "base"} {
+		suffix := map[string]string{"base": "/base"}[a]
+		lots, shares := most(change, "open", a).lots, most(change, "slice/start", a).lots
+		if lots < MostLots || shares < MostShares {
+			t.Errorf("%d lots and %d shares in one opening, %s addresses; matching counts on %d and %d", lots, shares, a, MostLots, MostShares)
+		}
+		add("per_tx/open/change"+suffix, float64(lots), "lots")
+		add("per_tx/slice/start/change"+suffix, float64(shares), "shares")
+	}
 	for _, name := range []string{"settle", "claim", "open", "refund", "redeem", "slice/settle", "slice/start"} {
 		x := most(all, name, "enterprise")
 		add("fee_ada_each/"+name, float64(x.fee)/float64(x.lots)/1e6, "ADA")

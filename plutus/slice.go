@@ -14,6 +14,13 @@ import (
 // MaxShares is the most shares that a slice can hold.
 const MaxShares = 30
 
+// MostShares and MostLots are how many providers with stake keys one opening holds, in slices and in lots, each with change of
+// its bond's input; with room for more inputs of the requester's, and for the terms of disputes.
+const (
+	MostShares = 44
+	MostLots   = 30
+)
+
 // maxShareUNTX bounds price and bond of a share: they have seven bytes.
 const maxShareUNTX = 1 << 56
 

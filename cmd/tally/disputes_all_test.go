@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,18 +118,22 @@ func (c *court) reviewed(t *testing.T, program string) (*testnet.Run, string) {
 	return c.begun(t, c.disputable(t, program, 1, "6s", "30s", "0.0008"), requester.Gathered)
 }
 
-// begun runs a job until it enters a phase.
+// begun runs a job until it enters a phase. Providers that are not done with an earlier job are asked again.
 func (s *street) begun(t *testing.T, file string, phase requester.Phase) (*testnet.Run, string) {
 	t.Helper()
-	run, err := s.Requester.StartRun(file, filepath.Join(t.TempDir(), "out"))
-	if err != nil {
-		t.Fatal(err)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
+		run, err := s.Requester.StartRun(file, filepath.Join(t.TempDir(), "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := run.Until(t.Context(), phase)
+		if err == nil {
+			return run, e.ID
+		}
+		if !strings.Contains(e.Message, market.RefusedBusy) || time.Now().After(end) {
+			t.Fatal(err)
+		}
 	}
-	e, err := run.Until(t.Context(), phase)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return run, e.ID
 }
 
 // until waits for a lot's state, as another terminal sees it, and says the job's name on chain.

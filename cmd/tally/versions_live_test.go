@@ -50,7 +50,7 @@ func TestVersions(t *testing.T) {
 		t.Fatalf("%v %s", err, show.out)
 	}
 	for i, v := range versions {
-		if len(v.Published) != 3 || v.Older != (i == 1) || v.Policy == versions[1-i].Policy {
+		if len(v.Published) != 5 || v.Older != (i == 1) || v.Policy == versions[1-i].Policy {
 			t.Errorf("version %d: %+v", i, v)
 		}
 	}
@@ -64,7 +64,7 @@ func TestVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	at, err := s.Node.UTxOs(t.Context(), c.Address)
-	if err != nil || len(at) != 4 { // three published scripts, and the lot
+	if err != nil || len(at) != 6 { // five published scripts, and the lot
 		t.Errorf("%d outputs of the new contracts: %v", len(at), err)
 	}
 	s.run(t, home, "", nil, "approve", second).wants(t, 0)

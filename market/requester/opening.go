@@ -65,7 +65,7 @@ func (j *job) build(ctx context.Context) error {
 		return fmt.Errorf("published scripts: %w", err)
 	}
 	open := j.r.Contracts.Open
-	if j.r.cfg.Turns.Slices(t) && j.r.Contracts.Whole(refs) {
+	if j.r.sliced(t, refs) {
 		open = j.r.Contracts.Start
 	}
 	draft, err := open(packed, parts(quotes), seed, plutus.Frame{From: tip, Until: until, References: refs})
@@ -198,8 +198,7 @@ const (
 var errBody = errors.New("not the opening that was agreed")
 
 // checkBody accepts the one body that was recorded, if it does what the quotes say and nothing else: the lots, alone or in
-// slices, every
-// provider's change, and the rest back to this wallet. It trusts nothing about who built it.
+// slices, every provider's change, and the rest back to this wallet. It trusts nothing about who built it.
 func (j *job) checkBody(b chain.TxBody) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", errBody, fmt.Sprintf(format, args...))

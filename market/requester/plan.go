@@ -11,6 +11,7 @@ import (
 	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/market"
+	"github.com/tallycompute/tally/plutus"
 )
 
 // Plan finds offers and matches them. It locks nothing and asks no provider. A plan that is not OK says why, and what
@@ -34,12 +35,35 @@ func (r *Requester) match(ctx context.Context, job market.Job, image market.Imag
 	}
 	needs := job.Needs(now, r.Contracts.Network.Magic, r.Contracts.Policy, image)
 	needs.Distinct = job.Collective()
+	if needs.Providers, err = r.most(ctx, job); err != nil {
+		return market.Plan{}, err
+	}
 	if needs.Stakes, err = r.Blocks.FreeStakes(ctx); err != nil {
 		return market.Plan{}, fmt.Errorf("the providers' stakes: %w", err)
 	}
 	return market.Match(needs, slices.DeleteFunc(slices.Clone(offers), func(o market.Offer) bool {
 		return no[o.Peer] != nil || o.Peer == r.id
 	})), nil
+}
+
+// most is how many providers one opening of a job has room for.
+func (r *Requester) most(ctx context.Context, job market.Job) (uint32, error) {
+	refs, err := r.Blocks.References(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("published scripts: %w", err)
+	}
+	t := market.Terms{Timeouts: job.Timeouts, VoucherEvery: job.Vouchers, Disputes: job.Disputes}
+	t.Lots = make([]market.LotTerms, min(job.Shards.Count, plutus.MostShares))
+	t.DeclineBy, t.CommitBy = market.Deadlines(t.LockUntil, t.Timeouts, r.cfg.Margin)
+	if r.sliced(t, refs) {
+		return plutus.MostShares, nil
+	}
+	return plutus.MostLots, nil
+}
+
+// sliced says whether a job of these terms is opened in slices.
+func (r *Requester) sliced(t market.Terms, refs []chain.UTxO) bool {
+	return r.cfg.Turns.Slices(t) && r.Contracts.Whole(refs)
 }
 
 // planErr says why a plan cannot be used; nil: it can.
