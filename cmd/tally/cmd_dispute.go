@@ -85,10 +85,10 @@ func (a *app) wish(ctx context.Context, w requester.Wish, args []string) error {
 func wishText(w requester.Wanted) string {
 	lot := fmt.Sprintf("%s at %s: %s", shardsOf(w.Shards), short(w.Provider.String()), w.Wish)
 	switch {
+	case w.Waits:
+		return lot + ", once its provider has committed a result"
 	case w.Wish != requester.Dispute || w.Status == escrow.Disputed:
 		return lot
-	case w.Until == 0:
-		return lot + ", once its provider has committed a result"
 	}
 	return lot + ", which has to be in the chain until " + moment(w.Until)
 }
