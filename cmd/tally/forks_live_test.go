@@ -56,7 +56,10 @@ func TestForks(t *testing.T) {
 		f.moved(t, map[string]int64{"requester": -smallPrice - smallCost, "provider-0": smallPrice, "payee": smallCost})
 	})
 	t.Run("refunded on one side, committed on the other", func(t *testing.T) {
-		id := f.begins(t, "echo 42 > $OUTPUT_DIR/n; sleep 4", "10s", requester.Running)
+		// Without attesters a provider waits before it commits, which leaves time to cut.
+		_, id := f.begun(t, f.job(t, map[string]string{
+			"run": "echo 42 > $OUTPUT_DIR/n; sleep 4", "verify": "{policy: review, window: 10s}", "timeouts": "{match: 10s, start: 20s, run: 6s, collect: 10s}",
+		}), requester.Running)
 		f.cut(t)
 		f.sees(t, id, escrow.Refunded)
 		f.sold(t, escrow.Claimed)
