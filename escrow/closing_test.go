@@ -49,7 +49,7 @@ func TestClosing(t *testing.T) {
 			tx, err := w.requester.purse.Pay(w.Context(), d, "close")
 			w.must(err)
 			s, err := o.closing(p, tx)
-			if want := (plutus.Split{ProviderUNTX: award, RequesterUNTX: price + bond + l.StakeUNTX - award}); err != nil || s != want {
+			if want := (plutus.Split{ProviderUNTX: award, RequesterUNTX: price + bond + l.DisputeBondUNTX - award}); err != nil || s != want {
 				t.Fatalf("%+v %v", s, err)
 			}
 			before := p.ntx(w)

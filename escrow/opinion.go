@@ -15,7 +15,7 @@ func (l Lot) OnChain() plutus.Lot {
 	case Committed:
 		s.State = plutus.Committed
 	case Disputed:
-		s.State, s.StakeUNTX = plutus.Disputed, l.Terms.Disputes.BondUNTX
+		s.State, s.DisputeBondUNTX = plutus.Disputed, l.Terms.Disputes.BondUNTX
 	}
 	return s
 }

@@ -147,7 +147,7 @@ func Step(l Lot, e Event) (Lot, error) {
 func (l Lot) due(k Kind, award, slash uint64) (plutus.Split, error) {
 	held := plutus.Lot{PriceUNTX: l.PriceUNTX, BondUNTX: l.BondUNTX}
 	if l.Status == Disputed {
-		held.StakeUNTX = l.Terms.Disputes.BondUNTX
+		held.DisputeBondUNTX = l.Terms.Disputes.BondUNTX
 	}
 	return held.Split(plutus.Kind(k), l.Terms, award, slash)
 }

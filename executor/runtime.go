@@ -29,7 +29,7 @@ type Runtime interface {
 	// Removing twice is no error.
 	Remove(ctx context.Context, h Handle) error
 	// List finds every task of an owner, running or ended, in order of task ID. Tasks past their
-	// timeout are ended before it returns.
+	// timeout or their output limits are ended before it returns.
 	List(ctx context.Context, owner string) ([]Handle, error)
 }
 

@@ -359,7 +359,7 @@ func relotOf(i int, f func(*world, *Lot)) func(*world, *chain.Draft) {
 			panic(err)
 		}
 		if l.State != before && l.State == Disputed {
-			o.Value = withNTX(o.Value, -int64(l.StakeUNTX))
+			o.Value = withNTX(o.Value, -int64(l.DisputeBondUNTX))
 		} else if l.State != before {
 			o.Value = d.Outputs[i].Value
 		}

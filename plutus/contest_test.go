@@ -55,7 +55,7 @@ func (w *world) age(l Lot, t Terms) Lot {
 		l.Root, l.ClaimAt = [32]byte{9}, w.at(w.commitEnd)+chain.Time(t.ReviewMS)
 	case Disputed:
 		l.Root, l.Deadline = [32]byte{9}, w.at(w.disputeEnd)+chain.Time(t.Disputes.VerdictMS)
-		l.StakeUNTX, l.Own, l.Lovelace = t.Disputes.BondUNTX, l.Lovelace, l.Lovelace+t.LotLovelace
+		l.DisputeBondUNTX, l.Own, l.Lovelace = t.Disputes.BondUNTX, l.Lovelace, l.Lovelace+t.LotLovelace
 	}
 	return l
 }

@@ -17,7 +17,7 @@ func (c *Contracts) Dispute(l Lot, t Terms, deadline chain.Time, f Frame) (chain
 		return chain.Draft{}, fmt.Errorf("dispute: the terms of job %s allow none: %w", l.Job, ErrDraft)
 	}
 	to := l
-	to.State, to.Deadline, to.StakeUNTX, to.Own, to.Lovelace = Disputed, deadline, t.Disputes.BondUNTX, l.Lovelace, l.Lovelace+t.LotLovelace
+	to.State, to.Deadline, to.DisputeBondUNTX, to.Own, to.Lovelace = Disputed, deadline, t.Disputes.BondUNTX, l.Lovelace, l.Lovelace+t.LotLovelace
 	return c.become(l, to, Action{Kind: KindDispute, Terms: t}, t.Requester, f)
 }
 

@@ -44,19 +44,23 @@ func FuzzDecodeAction(f *testing.F) {
 		f.Add(b)
 		f.Add(definite(b))
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		a, err := DecodeAction(b, w.Network)
-		if err != nil {
-			return
-		}
-		out, err := a.Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if again, err := DecodeAction(out, w.Network); err != nil || !reflect.DeepEqual(again, a) || !chain.IsCanonicalData(out) {
-			t.Fatalf("%+v, then %+v, %v", a, again, err)
-		}
-	})
+	f.Fuzz(func(t *testing.T, b []byte) { serialised(t, b, w.Network, DecodeAction) })
+}
+
+// serialised wants what is accepted to be written canonically, and to read the same.
+func serialised[T interface{ Encode() ([]byte, error) }](t *testing.T, b []byte, n chain.Network, decode func([]byte, chain.Network) (T, error)) {
+	t.Helper()
+	x, err := decode(b, n)
+	if err != nil {
+		return
+	}
+	out, err := x.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := decode(out, n); err != nil || !reflect.DeepEqual(again, x) || !chain.IsCanonicalData(out) {
+		t.Fatalf("%+v, then %+v, %v", x, again, err)
+	}
 }
 
 // FuzzReadLot: whatever the datum, what is accepted as a lot has an output that reads as the same lot.

@@ -26,7 +26,7 @@ func (m *market) disputed(l Lot, provider chaintest.Actor) Lot {
 	f = frame(from)
 	e = m.do(must(m.Dispute(e[0].Lot, m.terms, Deadline(m.terms, f.Until, m.Clock()), f))(m.t), m.requester, from)
 	got := e[0].Lot
-	if len(e) != 1 || e[0].Kind != KindDispute || got.State != Disputed || got.PriceUNTX != price || got.BondUNTX != bond || got.StakeUNTX != disputeBond ||
+	if len(e) != 1 || e[0].Kind != KindDispute || got.State != Disputed || got.PriceUNTX != price || got.BondUNTX != bond || got.DisputeBondUNTX != disputeBond ||
 		got.Own != l.Lovelace || got.Lovelace != l.Lovelace+m.terms.LotLovelace || got.Root != [32]byte{7} || got.Deadline != at(f.Until)+chain.Time(m.verdictMS) {
 		m.t.Fatalf("%+v", e)
 	}

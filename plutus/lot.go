@@ -32,9 +32,9 @@ type Lot struct {
 	ClaimAt   chain.Time     `json:"claim_at_ms,omitempty"` // Committed
 
 	// Disputed: what the requester added, and until when there can be a verdict.
-	Deadline  chain.Time     `json:"deadline_ms,omitempty"`
-	StakeUNTX uint64         `json:"stake_untx,omitempty"`   // its dispute bond
-	Own       chain.Lovelace `json:"own_lovelace,omitempty"` // of Lovelace, the provider's; the rest is the requester's
+	Deadline        chain.Time     `json:"deadline_ms,omitempty"`
+	DisputeBondUNTX uint64         `json:"dispute_bond_untx,omitempty"`
+	Own             chain.Lovelace `json:"own_lovelace,omitempty"` // of Lovelace, the provider's; the rest is the requester's
 }
 
 // lovelace is what of the lot's lovelace is each party's.
@@ -60,16 +60,16 @@ func (c *Contracts) ReadLot(u chain.UTxO, t Terms) (Lot, error) {
 	l, err := c.readLot(u)
 	sum := u.Value.Of(c.Params.NTX)
 	if err == nil && l.State == Disputed {
-		l.StakeUNTX = t.Disputes.BondUNTX
-		if sum <= l.StakeUNTX {
-			err = fmt.Errorf("%d µNTX with a dispute bond of %d: %w", sum, l.StakeUNTX, ErrLot)
+		l.DisputeBondUNTX = t.Disputes.BondUNTX
+		if sum <= l.DisputeBondUNTX {
+			err = fmt.Errorf("%d µNTX with a dispute bond of %d: %w", sum, l.DisputeBondUNTX, ErrLot)
 		}
 	}
 	if err != nil {
 		return Lot{}, fmt.Errorf("output %s: %w", u.Ref, err)
 	}
-	l.PriceUNTX = PriceOf(sum-l.StakeUNTX, t.BondBps)
-	l.BondUNTX = sum - l.StakeUNTX - l.PriceUNTX
+	l.PriceUNTX = PriceOf(sum-l.DisputeBondUNTX, t.BondBps)
+	l.BondUNTX = sum - l.DisputeBondUNTX - l.PriceUNTX
 	return l, nil
 }
 
@@ -158,7 +158,7 @@ func (c *Contracts) output(l Lot) (chain.Output, error) {
 	if err != nil {
 		return chain.Output{}, err
 	}
-	v := chain.Coins(l.Lovelace).With(c.Params.NTX, l.PriceUNTX+l.BondUNTX+l.StakeUNTX).With(c.Token(l.Job, l.State), 1)
+	v := chain.Coins(l.Lovelace).With(c.Params.NTX, l.PriceUNTX+l.BondUNTX+l.DisputeBondUNTX).With(c.Token(l.Job, l.State), 1)
 	return chain.Output{Address: c.Address, Value: v, Datum: d}, nil
 }
 

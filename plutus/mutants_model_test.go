@@ -245,7 +245,7 @@ func (d *deal) continues(before, after []Lot) error {
 		}
 	case x.State == Committed && y.State == Disputed && t.Disputes != (Disputes{}):
 		if !d.has(t.Requester) || until > x.ClaimAt || y.Root != x.Root || y.Own != x.Lovelace || y.Lovelace < x.Lovelace+t.LotLovelace ||
-			y.StakeUNTX != t.Disputes.BondUNTX || y.Deadline != until+chain.Time(t.Disputes.VerdictMS) {
+			y.DisputeBondUNTX != t.Disputes.BondUNTX || y.Deadline != until+chain.Time(t.Disputes.VerdictMS) {
 			return harm("a dispute, signed %v, until %d: %+v", d.has(t.Requester), until, y)
 		}
 	default:
@@ -306,7 +306,7 @@ func (d *deal) ends(lots []Lot, staked []Stake) error {
 		}},
 		{"lapse", func(l Lot, t Terms, g due) bool {
 			share := PenaltyOf(l.PriceUNTX, t.Disputes.ShareBps)
-			g.add(t.Requester, chain.Coins(l.Lovelace-l.Own).With(ntx, l.PriceUNTX-share+l.StakeUNTX-t.Disputes.CostUNTX))
+			g.add(t.Requester, chain.Coins(l.Lovelace-l.Own).With(ntx, l.PriceUNTX-share+l.DisputeBondUNTX-t.Disputes.CostUNTX))
 			g.add(l.Provider, chain.Coins(l.Own).With(ntx, share+l.BondUNTX+t.Disputes.CostUNTX))
 			return l.State == Disputed && len(lots) == 1 && d.at(d.body.From) >= l.Deadline
 		}},
@@ -338,7 +338,7 @@ func (d *deal) loses(l Lot, t Terms, award, slash uint64, g due) bool {
 	if award > l.PriceUNTX || won && slash > 0 || slash > PenaltyOf(l.PriceUNTX, t.Disputes.SlashBps) {
 		return false
 	}
-	back, kept := l.PriceUNTX-award+l.StakeUNTX, award+l.BondUNTX-slash
+	back, kept := l.PriceUNTX-award+l.DisputeBondUNTX, award+l.BondUNTX-slash
 	if won {
 		back -= cost
 	} else {

@@ -13,8 +13,8 @@ type Split struct {
 // holds, at Redeem and Verdict of its price; slash is for a Verdict. Both are 0 for the others. ErrDraft: the contracts pay
 // no such amounts.
 func (l Lot) Split(k Kind, t Terms, award, slash uint64) (Split, error) {
-	price, stake, cost := l.PriceUNTX, l.StakeUNTX, t.Disputes.CostUNTX
-	all := price + l.BondUNTX + stake
+	price, disputeBond, cost := l.PriceUNTX, l.DisputeBondUNTX, t.Disputes.CostUNTX
+	all := price + l.BondUNTX + disputeBond
 	var s Split
 	most, mostSlash := uint64(0), uint64(0)
 	switch k {
@@ -31,24 +31,24 @@ func (l Lot) Split(k Kind, t Terms, award, slash uint64) (Split, error) {
 		s.RequesterUNTX = price - min(award, price)
 	case KindVerdict:
 		most = price
-		s.RequesterUNTX = price - min(award, price) + stake
+		s.RequesterUNTX = price - min(award, price) + disputeBond
 		if award == price {
-			s.RequesterUNTX -= min(cost, stake)
+			s.RequesterUNTX -= min(cost, disputeBond)
 		} else {
 			mostSlash = part(price, t.Disputes.SlashBps)
 		}
 		s.PayeeUNTX, s.SinkUNTX = cost, slash
 	case KindConcede:
-		s.RequesterUNTX, s.PayeeUNTX = stake-min(cost, stake), cost
+		s.RequesterUNTX, s.PayeeUNTX = disputeBond-min(cost, disputeBond), cost
 	case KindLapse:
-		s.RequesterUNTX = price - part(price, t.Disputes.ShareBps) + stake - min(cost, stake)
+		s.RequesterUNTX = price - part(price, t.Disputes.ShareBps) + disputeBond - min(cost, disputeBond)
 	default:
 		return Split{}, fmt.Errorf("%s ends no lot: %w", k, ErrDraft)
 	}
 	given := s.RequesterUNTX + s.PayeeUNTX + s.SinkUNTX
 	if award > most || slash > mostSlash || given > all {
 		return Split{}, fmt.Errorf("%s: award %d, slash %d, of price %d, bond %d, dispute bond %d: %w",
-			k, award, slash, price, l.BondUNTX, stake, ErrDraft)
+			k, award, slash, price, l.BondUNTX, disputeBond, ErrDraft)
 	}
 	s.ProviderUNTX = all - given
 	return s, nil

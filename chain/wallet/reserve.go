@@ -10,7 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
-	_ "modernc.org/sqlite" // database/sql driver "sqlite"
+	"modernc.org/sqlite" // and database/sql's driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/tallycompute/tally/chain"
 )
@@ -51,12 +52,27 @@ func openReservations(ctx context.Context, path string, patience time.Duration) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrStore, err)
 	}
-	_, err = db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS reservations
-		(ref TEXT PRIMARY KEY, purpose TEXT NOT NULL, until INTEGER NOT NULL) STRICT;`+paymentsTable)
-	if err != nil {
+	if err := makeTables(ctx, db, patience); err != nil {
 		return nil, errors.Join(fmt.Errorf("open reservations %s: %w: %w", path, ErrStore, err), db.Close())
 	}
 	return &Reservations{db}, nil
+}
+
+// makeTables makes what is not there yet. SQLite lets nobody wait for a process that makes the file, so this tries again.
+func makeTables(ctx context.Context, db *sql.DB, patience time.Duration) error {
+	for begun := time.Now(); ; {
+		_, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS reservations
+			(ref TEXT PRIMARY KEY, purpose TEXT NOT NULL, until INTEGER NOT NULL) STRICT;`+paymentsTable)
+		var lite *sqlite.Error
+		if !errors.As(err, &lite) || lite.Code()&0xff != sqlite3.SQLITE_BUSY || time.Since(begun) > patience {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // Close closes the file.

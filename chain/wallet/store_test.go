@@ -2,9 +2,11 @@ package wallet
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,6 +44,26 @@ func TestStoreLocked(t *testing.T) {
 	}
 	if err := r.Reserve(ctx, refs(2), "b", 5); err != nil {
 		t.Errorf("after that: %v", err)
+	}
+}
+
+// TestStoreOpenedTogether: whoever is first makes the store, and nobody is turned away meanwhile.
+func TestStoreOpenedTogether(t *testing.T) {
+	for n := range 40 {
+		path := filepath.Join(t.TempDir(), fmt.Sprint(n), "wallet.db")
+		var opening sync.WaitGroup
+		for range 8 {
+			opening.Go(func() {
+				r, err := OpenReservations(t.Context(), path)
+				if err == nil {
+					err = r.Close()
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		opening.Wait()
 	}
 }
 

@@ -3,10 +3,7 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/tallycompute/tally/escrow"
@@ -16,20 +13,8 @@ import (
 // tool runs both again, pays the right one, and disputes the wrong one, which the attesters take from its provider.
 func TestDisputesByAudit(t *testing.T) {
 	c := newCourt(t)
-	c.before = c.ntx(t)
-	cheating, stop := context.WithCancel(t.Context())
-	defer stop()
-	go tamper(cheating, filepath.Join(c.Providers[0].Home, "jobs", "*", "shard-*", "out", "n"))
-
-	var names []string
-	for _, j := range c.attesters {
-		names = append(names, j.addrs[0])
-	}
-	file := c.job(t, map[string]string{
-		"run": "echo 42 > $OUTPUT_DIR/n; sleep 3", "shards": "{count: 2}", "timeouts": "{match: 10s, start: 10s, run: 15s, collect: 10s}",
-		"verify": fmt.Sprintf("{audit_percent: 100, window: 2m, attesters: [%s], verdict_window: 2m, dispute_cost_ntx: 0.002, payee: %s, slash_percent: 5}",
-			strings.Join(names, ", "), c.payee),
-	})
+	go tamper(t.Context(), filepath.Join(c.Providers[0].Home, "jobs", "*", "shard-*", "out", "n"))
+	file := c.disputable(t, "echo 42 > $OUTPUT_DIR/n; sleep 3", 2, "15s", "2m", "0.002", "policy", "accept", "window", "2m", "audit_percent", "100")
 	run, err := c.Requester.StartRun(file, filepath.Join(t.TempDir(), "out"))
 	if err != nil {
 		t.Fatal(err)

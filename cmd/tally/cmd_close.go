@@ -74,13 +74,13 @@ func (b *buyer) proposeClosing(ctx context.Context, s closing) error {
 	if err != nil {
 		return err
 	}
-	all := held.PriceUNTX + held.BondUNTX + held.StakeUNTX
+	all := held.PriceUNTX + held.BondUNTX + held.DisputeBondUNTX
 	if s.award > all {
 		return usage(fmt.Errorf("%s NTX for the provider, the lot holds %s", market.FormatNTX(s.award), market.FormatNTX(all)))
 	}
 	holds := fmt.Sprintf("price %s NTX, bond %s NTX", market.FormatNTX(held.PriceUNTX), market.FormatNTX(held.BondUNTX))
-	if held.StakeUNTX > 0 {
-		holds += fmt.Sprintf(", dispute bond %s NTX", market.FormatNTX(held.StakeUNTX))
+	if held.DisputeBondUNTX > 0 {
+		holds += fmt.Sprintf(", dispute bond %s NTX", market.FormatNTX(held.DisputeBondUNTX))
 	}
 	b.app.note("%s: %s. The provider would get %s NTX, and you %s NTX.", shardsOf(o.Lots[i].Shards), holds,
 		market.FormatNTX(s.award), market.FormatNTX(all-s.award))

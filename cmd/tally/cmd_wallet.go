@@ -173,6 +173,7 @@ func (c *coffer) look(ctx context.Context, a *app) (err error) {
 	if c.kept, err = wallet.OpenReservations(ctx, a.path("wallet.db")); err != nil {
 		return err
 	}
+	a.sweep()
 	return c.kept.Expire(ctx, c.clock.SlotToTime(c.tip.Slot), chain.Time(c.net.MarginMS))
 }
 
@@ -186,7 +187,10 @@ func (c *coffer) count(ctx context.Context) (err error) {
 func (c *coffer) close() error {
 	var errs []error
 	if c.locked != nil {
-		errs = append(errs, c.locked.Close(), os.Remove(c.locked.Name()))
+		errs = append(errs, c.locked.Close())
+		if err := os.Remove(c.locked.Name()); !errors.Is(err, fs.ErrNotExist) { // or somebody has swept it
+			errs = append(errs, err)
+		}
 	}
 	if c.kept != nil {
 		errs = append(errs, c.kept.Close())

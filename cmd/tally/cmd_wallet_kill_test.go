@@ -80,6 +80,9 @@ func (s sends) repeated(t *testing.T, before chain.Value, told string) (resumed 
 	if err != nil || more.Coin != killedAmount*chain.Lovelace(len(ids)) || len(ids) == 0 {
 		t.Fatalf("%d payments were told of, %v came: %v\n%s", len(ids), more, err, again.err)
 	}
+	if left, err := filepath.Glob(filepath.Join(s.from.home, owners)); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
 	return strings.Contains(again.err, "nothing is paid twice")
 }
 

@@ -93,6 +93,7 @@ func newCourt(t *testing.T, changes ...func(*testnet.WorldConfig)) *court {
 	if err := c.StartProviders(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	c.before = c.ntx(t)
 	return c
 }
 
@@ -143,11 +144,8 @@ func tamper(ctx context.Context, pattern string) {
 // attesters one is dishonest: it finds the wrong one right, and the right one wrong.
 func TestDisputes(t *testing.T) {
 	c := newCourt(t)
-	c.before = c.ntx(t)
-	cheating, stop := context.WithCancel(t.Context())
-	defer stop()
-	go tamper(cheating, filepath.Join(c.Providers[0].Home, "jobs", "*", "shard-*", "out", "n"))
-	go tamper(cheating, filepath.Join(c.attesters[2].home, "cases", "*", "out-*", "n"))
+	go tamper(t.Context(), filepath.Join(c.Providers[0].Home, "jobs", "*", "shard-*", "out", "n"))
+	go tamper(t.Context(), filepath.Join(c.attesters[2].home, "cases", "*", "out-*", "n"))
 
 	results := filepath.Join(t.TempDir(), "out")
 	run, err := c.Requester.StartRun(c.disputable(t, "echo 42 > $OUTPUT_DIR/n; sleep 3", 2, "15s", "2m", "0.002"), results)

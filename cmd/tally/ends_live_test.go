@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -52,9 +51,7 @@ func (c *court) stakesOf(t *testing.T, provider int) (counted uint64, states []s
 // takesStake has a provider return wrong results: it loses what the terms name of its stake, and all that is left when
 // that is less, though it has asked for it back meanwhile.
 func (c *court) takesStake(t *testing.T) {
-	cheating, stop := context.WithCancel(t.Context())
-	defer stop()
-	go tamper(cheating, filepath.Join(c.Providers[0].Home, "jobs", "*", "shard-*", "out", "n"))
+	go tamper(t.Context(), filepath.Join(c.Providers[0].Home, "jobs", "*", "shard-*", "out", "n"))
 	for _, x := range []struct {
 		stake, left uint64 // NTX
 		unstake     bool

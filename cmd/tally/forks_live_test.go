@@ -30,7 +30,6 @@ func TestForks(t *testing.T) {
 		cfg.Producers, cfg.Rates = 2, cfg.Rates[:1]
 	})}
 	f.quiet(t) // no verdict comes between
-	f.before = f.ntx(t)
 	for side, want := range map[int]escrow.Status{requesters: escrow.Approved, providers: escrow.Claimed} {
 		t.Run("approved on one side, claimed on the other, ends as "+want.String(), func(t *testing.T) {
 			id := f.committed(t, "10s")

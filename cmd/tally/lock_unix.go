@@ -28,3 +28,18 @@ func lockHome(home string) (*os.File, error) {
 
 // lockFile takes a file for this process, or fails at once.
 func lockFile(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
+
+// shareFile takes a file together with whoever else shares it, or fails at once: one process has it for itself.
+func shareFile(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) }
+
+// removeUnlocked removes a file that nobody has locked. Nobody can lock it meanwhile.
+func removeUnlocked(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if shareFile(f) == nil {
+		err = os.Remove(path)
+	}
+	return errors.Join(err, f.Close())
+}

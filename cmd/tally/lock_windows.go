@@ -25,7 +25,20 @@ func lockHome(home string) (*os.File, error) {
 }
 
 // lockFile takes a file for this process, or fails at once.
-func lockFile(f *os.File) error {
+func lockFile(f *os.File) error { return lockAs(f, windows.LOCKFILE_EXCLUSIVE_LOCK) }
+
+// shareFile takes a file together with whoever else shares it, or fails at once: one process has it for itself.
+func shareFile(f *os.File) error { return lockAs(f, 0) }
+
+func lockAs(f *os.File, how uint32) error {
 	const whole = 1
-	return windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, whole, 0, &windows.Overlapped{})
+	return windows.LockFileEx(windows.Handle(f.Fd()), how|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, whole, 0, &windows.Overlapped{})
+}
+
+// removeUnlocked removes a file that nobody has open: Windows sees to that.
+func removeUnlocked(path string) error {
+	if err := os.Remove(path); !errors.Is(err, windows.ERROR_SHARING_VIOLATION) {
+		return err
+	}
+	return nil
 }

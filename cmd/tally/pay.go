@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -182,7 +181,6 @@ func (a *app) goOn(ctx context.Context, c *coffer, p sending, message []string) 
 			a.note("The same payment is under way already, as %s. This is another one.", x.Tx)
 			continue
 		}
-		_ = os.Remove(a.path(x.Owner)) // it is nobody's any more
 		a.note("This payment was interrupted after it had been signed. It goes on, with the same transaction: nothing is paid twice. --again pays once more.")
 		tx, err := chain.DecodeTx(x.Raw)
 		if err != nil {
@@ -276,31 +274,3 @@ func (c *coffer) now() chain.Time { return c.clock.SlotToTime(c.tip.Slot) }
 
 // gone is when a payment that came too late cannot come back by a rollback.
 func (c *coffer) gone(x wallet.Payment) chain.Time { return x.Until + chain.Time(c.net.MarginMS) }
-
-// name is this process as an owner of payments: a file that it locks, until it ends, however it ends.
-func (c *coffer) name(a *app) (string, error) {
-	if c.locked != nil {
-		return filepath.Base(c.locked.Name()), nil
-	}
-	f, err := os.CreateTemp(a.home, "paying-*")
-	if err != nil {
-		return "", err
-	}
-	if err := lockFile(f); err != nil {
-		return "", errors.Join(err, f.Close(), os.Remove(f.Name()))
-	}
-	c.locked = f
-	return filepath.Base(f.Name()), nil
-}
-
-func (a *app) lives(owner string) bool {
-	f, err := os.OpenFile(a.path(owner), os.O_RDWR, 0)
-	if err != nil {
-		return false
-	}
-	err = lockFile(f)
-	if e := f.Close(); e != nil {
-		a.logger.Debug("owner of a payment", "error", e)
-	}
-	return err != nil
-}

@@ -4,10 +4,7 @@ package collective
 
 import (
 	"fmt"
-	"os"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/tallycompute/tally/testnet/measure"
 )
@@ -24,15 +21,9 @@ const farBytes = 32 << 20
 
 // benchTopology sums between two places, laid out in three ways.
 func benchTopology(t *testing.T) (all []measure.Measure) {
-	only := os.Getenv("BENCH_ONLY")
 	for _, c := range farPlaces {
 		name := fmt.Sprintf("topology/2x%d_%dmbit_%dms", c.each, c.mbit, c.ms)
-		if only != "" && !strings.HasPrefix(name, only) {
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			w := &wan{rate: float64(c.mbit) * 1e6, rtt: time.Duration(c.ms) * time.Millisecond}
-			newWAN(t, w)
+		overWAN(t, name, c.mbit, c.ms, 0, func(t *testing.T, w *wan) {
 			took := map[string]float64{}
 			for _, laying := range []string{"rank_order", "solved", "teams"} {
 				ranks := rankCrew(t, 2*c.each, func(rank int) []string {

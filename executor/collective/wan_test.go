@@ -147,17 +147,23 @@ var wans = []struct {
 
 const wanRounds = 3
 
+// overWAN runs a part of the benchmark over a link, if BENCH_ONLY wants it; loss is in percent.
+func overWAN(t *testing.T, name string, mbit, ms int, loss float64, do func(t *testing.T, w *wan)) {
+	if !strings.HasPrefix(name, os.Getenv("BENCH_ONLY")) {
+		return
+	}
+	t.Run(name, func(t *testing.T) {
+		w := &wan{rate: float64(mbit) * 1e6, rtt: time.Duration(ms) * time.Millisecond, loss: loss / 100}
+		newWAN(t, w)
+		do(t, w)
+	})
+}
+
 // benchWANs sends and sums between two namespaces. Of a sum each rank sends as many bytes as there are to sum.
 func benchWANs(t *testing.T) (all []measure.Measure) {
-	only := os.Getenv("BENCH_ONLY")
 	for _, c := range wans {
 		name := fmt.Sprintf("wan/%dmbit_%dms_%gloss", c.mbit, c.ms, c.loss)
-		if only != "" && !strings.HasPrefix(name, only) {
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			w := &wan{rate: float64(c.mbit) * 1e6, rtt: time.Duration(c.ms) * time.Millisecond, loss: c.loss / 100}
-			newWAN(t, w)
+		overWAN(t, name, c.mbit, c.ms, c.loss, func(t *testing.T, w *wan) {
 			ours := rankCrew(t, 2, func(rank int) []string {
 				return []string{"ip", "netns", "exec", w.space(rank), "env", "BENCH_LISTEN=/ip4/" + wanAddress(rank) + "/tcp/0"}
 			})

@@ -67,7 +67,7 @@ func (r *Runtime) List(ctx context.Context, owner string) ([]executor.Handle, er
 			return nil, err
 		}
 		running := !ended(c.State) && !neverStarted(c.State)
-		if running && time.Since(engineTime(c.State.StartedAt)) >= p.timeout {
+		if running && (time.Since(engineTime(c.State.StartedAt)) >= p.timeout || p.outputDir != "" && r.outputVerdict(p) != executor.ReasonNone) {
 			if err := r.kill(ctx, c.ID); err != nil {
 				return nil, err
 			}

@@ -25,12 +25,13 @@
 //     are deleted but still open. The kill frees them.
 //
 // A task can overshoot by what it writes between two looks. While no process waits for a task (a
-// provider that crashed and has not yet come back) only the first bound holds, so a provider that
-// sells to strangers should keep its data directory on a file system of its own.
+// provider that crashed) only the first bound holds; one that comes back ends what is past the
+// others by [Runtime.List], before anything else. Until then a task can fill the disk, so a provider
+// that sells to strangers should keep its data directory on a file system of its own.
 //
 // # After a crash
 //
 // A container's name is made from owner and task ID, and its labels carry the rest, so the engine
 // itself remembers what was started, once, under which limits. [Runtime.Start] finds it again; so
-// does [Runtime.List], which also ends what has outlived its timeout.
+// does [Runtime.List], which also ends what has outlived its timeout or is past its output limits.
 package container

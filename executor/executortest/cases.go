@@ -232,13 +232,17 @@ func (s *suite) timeout() {
 func (s *suite) timeoutOnList() {
 	task := s.task("late", "stubborn")
 	task.Timeout = time.Millisecond
-	h := s.start(task)
+	s.endsOnList(s.start(task), executor.ReasonTimeout)
+}
+
+// endsOnList wants a task to be ended by whoever comes back and lists it.
+func (s *suite) endsOnList(h executor.Handle, why executor.Reason) {
 	s.rt = s.open()
 	s.until("listing ends the task", func() bool {
-		s.expectList(s.owner, "late")
+		s.expectList(s.owner, h.TaskID)
 		status, err := s.rt.Status(s.ctx, h)
 		s.must(err)
-		return status.State == executor.StateExited && status.Reason == executor.ReasonTimeout
+		return status.State == executor.StateExited && status.Reason == why
 	})
 }
 
@@ -275,6 +279,13 @@ func (s *suite) outputLimit() {
 			s.Errorf("outputs past their limit are listed: %v", err)
 		}
 	}
+}
+
+func (s *suite) outputLimitOnList() {
+	task := s.task("full", "fill", "/out")
+	task.OutputDir = s.T.TempDir()
+	task.Limits.Output = executor.OutputLimits{Bytes: 1 << 20, Files: 1 << 20}
+	s.endsOnList(s.start(task), executor.ReasonOutputLimit)
 }
 
 func (s *suite) refusals() {

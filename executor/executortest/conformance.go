@@ -41,6 +41,7 @@ func Conformance(t *testing.T, open func() executor.Runtime, image executor.Imag
 		{"TimeoutWhileNobodyWaited", (*suite).timeoutOnList},
 		{"WaitEndsWithContext", (*suite).waitContext},
 		{"OutputLimit", (*suite).outputLimit},
+		{"OutputLimitWhileNobodyWaited", (*suite).outputLimitOnList},
 		{"Refusals", (*suite).refusals},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(newSuite(t, open, image)) })

@@ -50,9 +50,12 @@ func (d Deal) LeastShards(c Check, than float64) (uint32, bool) {
 	return uint32(max(1, min(n, most))), n <= most
 }
 
-// LeastStake is how much must be at risk of a provider's stake so that nonsense brings no more than than. false: nobody looks,
-// or attesters are captured for certain.
+// LeastStake is how much must be at risk of a provider's stake so that nonsense brings no more than than. false: none is
+// enough, for there are no attesters, nobody looks, or they are captured for certain.
 func (d Deal) LeastStake(c Check, than float64) (untx uint64, ok bool) {
+	if !d.Contested() {
+		return 0, d.Paid() <= than
+	}
 	d.Terms.Disputes.AtRiskUNTX = 0
 	return least(d.Profit(d.Shards, c)-than, c.Finds(d.Shards)*(1-c.Captured))
 }

@@ -59,7 +59,7 @@ func (d Deal) Contested() bool { return d.Terms.Disputes != plutus.Disputes{} }
 func (d Deal) lot(s plutus.State) plutus.Lot {
 	l := plutus.Lot{State: s, PriceUNTX: d.PriceUNTX, BondUNTX: plutus.BondOf(d.PriceUNTX, d.Terms.BondBps)}
 	if s == plutus.Disputed {
-		l.StakeUNTX = d.Terms.Disputes.BondUNTX
+		l.DisputeBondUNTX = d.Terms.Disputes.BondUNTX
 	}
 	return l
 }

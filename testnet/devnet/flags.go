@@ -76,7 +76,7 @@ func parse(args []string) (options, error) {
 	})
 	fs.TextVar(&o.level, "log-level", slog.LevelWarn, "least `level` of DIR/node.log: debug, info, warn, error")
 	fs.BoolVar(&o.stdinGuard, "stdin-guard", false, "stop when standard input closes, so that a dead parent leaves no orphan")
-	fs.DurationVar(&o.startWithin, "start-within", 0, "fail when no block is forged within this time (default 30s, 1ms per slot of the epoch and 10 slots)")
+	fs.DurationVar(&o.startWithin, "start-within", 0, "fail when no block is forged within this time (default 3m, 1ms per slot of the epoch and 10 slots)")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fs.SetOutput(os.Stderr)

@@ -79,10 +79,18 @@ func sweep(values []float64, change func(*Setup, float64), c *plutus.Contracts, 
 	return all, nil
 }
 
-// benchNames are the transitions' names in bench/settlement.json where they differ.
-var benchNames = map[escrow.Kind]string{escrow.KindApprove: "settle"}
+// benchNames are the transitions in bench/settlement.json that are not of a lot alone, or have another name there. Those of
+// slices are of a full one, of which one lot leaves, or is not paid.
+var benchNames = map[escrow.Kind]string{
+	escrow.KindApprove:  "settle/enterprise/1",
+	escrow.KindStart:    fmt.Sprintf("slice/start/enterprise/%d", plutus.MaxShares),
+	escrow.KindSettle:   fmt.Sprintf("slice/settle/enterprise/%d", plutus.MaxShares),
+	escrow.KindLeave:    "slice/leave/enterprise/1",
+	escrow.KindFinish:   "slice/finish/enterprise/1",
+	escrow.KindDissolve: fmt.Sprintf("slice/dissolve/enterprise/%d", plutus.MaxShares),
+}
 
-// readFees reads what one transaction of each kind costs, in ADA, for a lot alone.
+// readFees reads what one transaction of each kind costs, in ADA.
 func readFees(path string) (map[escrow.Kind]float64, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -98,14 +106,11 @@ func readFees(path string) (map[escrow.Kind]float64, error) {
 	}
 	fees := map[escrow.Kind]float64{}
 	for _, t := range escrow.Table() {
-		if t.From == escrow.Sliced || t.To == escrow.Sliced {
-			continue // of lots alone
+		name, ok := benchNames[t.On]
+		if !ok {
+			name = string(t.On) + "/enterprise/1"
 		}
-		name := string(t.On)
-		if other, ok := benchNames[t.On]; ok {
-			name = other
-		}
-		fee, ok := values["costs/"+name+"/enterprise/1/fee"]
+		fee, ok := values["costs/"+name+"/fee"]
 		if !ok {
 			return nil, fmt.Errorf("fees: %s has none for %s", path, name)
 		}

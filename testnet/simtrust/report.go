@@ -76,16 +76,21 @@ func failed(claims []claim) error {
 	return errors.Join(all...)
 }
 
-// leastPrice is the price of a lot, in ADA, from which on fees beside a share do not break a limit.
-func leastPrice(feesByLot, share, limit float64) float64 { return feesByLot / (limit - share) }
+// leastPrice is the price of a lot, in ADA, from which on fees beside a share do not break a limit. false: the share does.
+func leastPrice(feesByLot, share, limit float64) (float64, bool) {
+	if share >= limit {
+		return 0, false
+	}
+	return feesByLot / (limit - share), true
+}
 
 // falsePrice is the least price of a lot at which honest providers' loss stays below 0.1 %, fees included.
-func (r Result) falsePrice() float64 {
+func (r Result) falsePrice() (float64, bool) {
 	return leastPrice(r.FalseFees/r.HonestLots, r.falseLoss(), 0.001)
 }
 
 // checkedPrice is the least price of a lot at which verification stays below 5 %, fees included.
-func (r *report) checkedPrice() float64 {
+func (r *report) checkedPrice() (float64, bool) {
 	lots := float64(r.setup.Jobs * r.setup.Lots)
 	return leastPrice(r.result.DisputeFees/lots, r.result.verification(), 0.05)
 }
@@ -107,9 +112,13 @@ func (r *report) measures() (ms []measure.Measure) {
 		}
 	}
 	add("false_disputes/honest_providers_loss", 100*r.result.falseLoss(), "%")
-	add("false_disputes/least_price_of_a_lot", r.result.falsePrice(), "ADA")
+	if p, ok := r.result.falsePrice(); ok {
+		add("false_disputes/least_price_of_a_lot", p, "ADA")
+	}
 	add("verification/cost", 100*r.result.verification(), "%")
-	add("verification/least_price_of_a_lot", r.checkedPrice(), "ADA")
+	if p, ok := r.checkedPrice(); ok {
+		add("verification/least_price_of_a_lot", p, "ADA")
+	}
 	if rate, ok := r.setup.Deal.LeastRate(r.setup.check(0), 0); ok {
 		add("bound/rate", 100*rate, "%")
 	}

@@ -77,6 +77,28 @@ func TestClaimsCanFail(t *testing.T) {
 	}
 }
 
+// Where there is no bound, the tables say so.
+func TestNoBounds(t *testing.T) {
+	r := &report{setup: standard()}
+	if got, want := r.units([]float64{0})[1], ([]string{"0 %", "none", "none", "none", "none", "none"}); !slices.Equal(got, want) {
+		t.Errorf("nobody looks: %q, want %q", got, want)
+	}
+	if got, want := r.captures([]float64{1})[1], ([]string{"100 %", "100.0 %", "none"}); !slices.Equal(got, want) {
+		t.Errorf("all attesters are for hire: %q, want %q", got, want)
+	}
+	r.result = Result{FalseLoss: 2, HonestPrice: 1000, HonestLots: 1, FalseFees: 1, Audits: 50, Priced: 1000, DisputeFees: 1}
+	if p, ok := r.result.falsePrice(); ok {
+		t.Errorf("false disputes cost 0.2 %% without fees, and in lots worth %v ADA less than 0.1 %% with them", p)
+	}
+	if p, ok := r.checkedPrice(); ok {
+		t.Errorf("verification costs 5 %% without fees, and in lots worth %v ADA less with them", p)
+	}
+	r.setup.Deal.Terms.Disputes = plutus.Disputes{}
+	if got, want := r.units([]float64{0.03})[1][:4], ([]string{"3 %", "none", "none", "none"}); !slices.Equal(got, want) {
+		t.Errorf("no attesters: %q, want %q", got, want)
+	}
+}
+
 // What is played comes close to what the formulas say, and never mints a µNTX: escrow.Step sees to that by lot.
 func TestPlayedAsExpected(t *testing.T) {
 	fees, err := readFees(filepath.Join(root, "bench", "settlement.json"))

@@ -136,31 +136,32 @@ var unitRates = []float64{0.01, 0.02, 0.03, 0.05, 0.1, 0.2}
 const bearable = 0.1
 
 // units are how finely a price must be divided, and what stake would do instead.
-func (r *report) units() (t table) {
+func (r *report) units(rates []float64) (t table) {
 	t.add("Rate|Shards of a lot, at least|Unit at most, NTX|Stake at risk that does for a lot of one shard, NTX|" +
 		"Vouchers, at least, so that one that does nothing gets a tenth|Unit at most, NTX")
-	for _, rate := range unitRates {
+	for _, rate := range rates {
 		d, c := r.setup.Deal, r.setup.check(0)
 		c.Rate = rate
-		n, _ := d.LeastShards(c, 0)
-		v, _ := d.LeastUnits(c, bearable*d.Paid())
+		n, ok := d.LeastShards(c, 0)
+		v, ok2 := d.LeastUnits(c, bearable*d.Paid())
 		d.Shards = 1
-		stake, _ := d.LeastStake(c, 0)
-		t.add("%.0f %%|%d|%.3f|%.1f|%d|%.4f", 100*rate, n, d.Paid()/ntx/float64(n), float64(stake)/ntx, v, d.Paid()/ntx/float64(v))
+		stake, ok3 := d.LeastStake(c, 0)
+		t.add("%.0f %%|%s|%s|%s|%s|%s", 100*rate, bound(ok, "%d", n), bound(ok, "%.3f", d.Paid()/ntx/float64(n)),
+			bound(ok3, "%.1f", float64(stake)/ntx), bound(ok2, "%d", v), bound(ok2, "%.4f", d.Paid()/ntx/float64(v)))
 	}
 	return t
 }
 
 // captures are the rates and stakes at which nonsense earns nothing, by how many attesters can be hired.
-func (r *report) captures() (t table) {
+func (r *report) captures(shares []float64) (t table) {
 	q := r.setup.Deal.Terms.Disputes
 	n := len(q.Attesters.List())
 	t.add("Attesters for hire|Chance that %d of %d are|Least rate|Stake at risk, at least, at %.0f %%, NTX", q.Threshold, n, 100*r.setup.Rate)
-	for _, x := range sweepCrooks {
+	for _, x := range shares {
 		w := panel(n, int(q.Threshold), x)
 		rate, ok := r.setup.Deal.LeastRate(r.setup.check(w), 0)
-		stake, _ := r.setup.Deal.LeastStake(r.setup.check(w), 0)
-		t.add("%.0f %%|%.1f %%|%s|%.2f", 100*x, 100*w, percent(rate, ok), float64(stake)/ntx)
+		stake, ok2 := r.setup.Deal.LeastStake(r.setup.check(w), 0)
+		t.add("%.0f %%|%.1f %%|%s|%s", 100*x, 100*w, percent(rate, ok), bound(ok2, "%.2f", float64(stake)/ntx))
 	}
 	return t
 }
@@ -177,12 +178,15 @@ func panel(n, k int, share float64) (p float64) {
 	return p
 }
 
-func percent(v float64, ok bool) string {
+// bound is the cell of something that there may not be.
+func bound(ok bool, format string, args ...any) string {
 	if !ok {
 		return "none"
 	}
-	return fmt.Sprintf("%.1f %%", 100*v)
+	return fmt.Sprintf(format, args...)
 }
+
+func percent(v float64, ok bool) string { return bound(ok, "%.1f %%", 100*v) }
 
 // flips are the sweeps.
 func (r *report) flips() (rates, crooks table) {
@@ -199,20 +203,22 @@ func (r *report) flips() (rates, crooks table) {
 	return rates, crooks
 }
 
+// fee is what a transaction of each of these kinds costs together, in ADA.
+func (r *report) fee(kinds ...escrow.Kind) (sum float64) {
+	for _, k := range kinds {
+		sum += r.fees[k]
+	}
+	return sum
+}
+
 // sides are what goes wrong costs each side of one lot: NTX by the contracts, fees by the bench.
 func (r *report) sides() (t table) {
-	d, fee := r.setup.Deal, func(ks ...escrow.Kind) (sum float64) {
-		for _, k := range ks {
-			sum += r.fees[k]
-		}
-		return sum
-	}
-	ntxOf := func(v float64) string { return fmt.Sprintf("%+.2f", v/ntx) }
+	d, fee := r.setup.Deal, r.fee
 	q := d.Terms.Disputes
 	paid, cost, work := d.Paid(), float64(q.CostUNTX), float64(d.WorkUNTX)
 	t.add("What|Provider, NTX|ADA|Requester, NTX|ADA|Who else, NTX")
 	row := func(what string, provider, providerFee, requester, requesterFee float64, other string) {
-		t.add("%s|%s|%.2f|%s|%.2f|%s", what, ntxOf(provider), providerFee, ntxOf(requester), fee(escrow.KindOpen)+requesterFee, other)
+		t.add("%s|%+.2f|%.2f|%+.2f|%.2f|%s", what, provider/ntx, providerFee, requester/ntx, fee(escrow.KindOpen)+requesterFee, other)
 	}
 	payee := market.FormatNTX(q.CostUNTX) + " to the payee"
 	row("nothing: approved", paid-work, fee(escrow.KindCommit), -paid, fee(escrow.KindApprove), "–")
@@ -228,6 +234,22 @@ func (r *report) sides() (t table) {
 	return t
 }
 
+// sliced are the same of one lot of a slice; the requester's fees are for all of it.
+func (r *report) sliced() (t table) {
+	d, fee := r.setup.Deal, r.fee
+	paid, work := d.Paid(), float64(d.WorkUNTX)
+	t.add("What|Provider, NTX|ADA|Requester, NTX|ADA, of the slice")
+	row := func(what string, provider, providerFee, requester float64, requesterFee ...escrow.Kind) {
+		t.add("%s|%+.2f|%.2f|%+.2f|%.2f", what, provider/ntx, providerFee, requester/ntx, fee(escrow.KindStart)+fee(requesterFee...))
+	}
+	row("nothing: settled", paid-work, 0, -paid, escrow.KindSettle)
+	row("approval withheld: left with its result, claimed", paid-work, fee(escrow.KindLeave, escrow.KindClaim), -paid, escrow.KindSettle)
+	row("no-show", d.Walk(), 0, -d.Walk(), escrow.KindFinish, escrow.KindRefund)
+	row("late leave: worked, neither paid nor out by commit_by", d.Walk()-work, 0, -d.Walk(), escrow.KindFinish, escrow.KindRefund)
+	row("late leave of all: the slice is dissolved", d.Walk()-work, 0, -d.Walk(), escrow.KindDissolve)
+	return t
+}
+
 // generated is what the page has between its marks.
 func (r *report) generated() string {
 	s, d := r.setup, r.setup.Deal
@@ -240,14 +262,22 @@ func (r *report) generated() string {
 		market.FormatNTX(q.CostUNTX), market.FormatNTX(q.BondUNTX), float64(q.SlashBps)/100, market.FormatNTX(q.AtRiskUNTX), q.Threshold, len(q.Attesters.List()))
 	fmt.Fprintf(&b, "### By policy\n\nWhat nonsense brings, and how often shards must be run again so that it earns nothing.\n\n%s\n", r.policies().markdown())
 	fmt.Fprintf(&b, "### How often to look\n\nThe least rate at which nonsense does not pay; cost is the work that it means to the requester, of the price.\n\n%s\n", r.bounds().markdown())
-	fmt.Fprintf(&b, "### Units and stakes\n\n%s\nAttesters for hire make looking worth less. What it then takes so that nonsense earns nothing:\n\n%s\n", r.units().markdown(), r.captures().markdown())
+	fmt.Fprintf(&b, "### Units and stakes\n\n%s\nAttesters for hire make looking worth less. What it then takes so that nonsense earns nothing:\n\n%s\n", r.units(unitRates).markdown(), r.captures(sweepCrooks).markdown())
 	fmt.Fprintf(&b, "### Played\n\n%d jobs of %d lots, of %d shards, of which honest requesters run %.0f %% again; %.0f %% of attesters can be hired.\n\n%s\n"+
 		"Lots of requesters are those of honest providers only, and their profit is what they keep of the price.\n\n%s\n",
 		s.Jobs, s.Lots, d.Shards, 100*s.Rate, 100*s.Crook, r.actors().markdown(), r.promised().markdown())
-	fmt.Fprintf(&b, "Fees are beside these. With them, honest providers' loss stays below 0.1 %% in lots worth %.1f ADA or more, and verification below\n"+
-		"5 %% in lots worth %.1f ADA or more.\n\n", r.result.falsePrice(), r.checkedPrice())
+	worth := func(price float64, ok bool) string {
+		if !ok {
+			return "no lots"
+		}
+		return fmt.Sprintf("lots worth %.1f ADA or more", price)
+	}
+	fmt.Fprintf(&b, "Fees are beside these. With them, honest providers' loss stays below 0.1 %% in %s, and verification below\n"+
+		"5 %% in %s.\n\n", worth(r.result.falsePrice()), worth(r.checkedPrice()))
 	fmt.Fprintf(&b, "### Where it flips\n\n%s\n%s\n", rates.markdown(), crooks.markdown())
-	fmt.Fprintf(&b, "### What goes wrong, and what it costs\n\nOf one such lot. Plus is gain; ADA are fees, the opening included. What the work cost an honest provider is taken off.\n\n%s", r.sides().markdown())
+	fmt.Fprintf(&b, "### What goes wrong, and what it costs\n\nOf one such lot. Plus is gain; ADA are fees, the opening included. What the work cost an honest provider is taken off.\n\n%s\n"+
+		"Of one of %d lots of that price in a [slice](../reference/slices.md), of a job without attesters. The others are settled and pay\n"+
+		"nothing, but in the last row.\n\n%s", r.sides().markdown(), plutus.MaxShares, r.sliced().markdown())
 	return b.String()
 }
 

@@ -65,10 +65,10 @@ func (s Settings) SlotLength() time.Duration {
 	return time.Duration(s.SlotLengthMS) * time.Millisecond
 }
 
-// StartBound is how long a start may take up to its first block: thirty seconds, the leader schedule (about 0.15 ms a slot
-// of the epoch) on a busy machine, and ten slots.
+// StartBound is how long a start may take up to its first block: three minutes, as a start takes two seconds of a free
+// machine and half a minute of a busy one, and beside them the leader schedule (0.15 ms a slot of the epoch) and ten slots.
 func (s Settings) StartBound() time.Duration {
-	return 30*time.Second + time.Duration(s.EpochLength)*time.Millisecond + 10*s.SlotLength()
+	return 3*time.Minute + time.Duration(s.EpochLength)*time.Millisecond + 10*s.SlotLength()
 }
 
 // Open reads the settings recorded in dir and compares them with those wanted, or makes new ones at now. It writes
