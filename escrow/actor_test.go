@@ -209,7 +209,7 @@ func TestUnanswered(t *testing.T) {
 // TestTooLarge: more lots than fit a transaction are settled in several.
 func TestTooLarge(t *testing.T) {
 	// Enough for an opening, not for claiming nine lots at once.
-	w := newWorld(t, 1, func(p *chain.Params) { p.MaxTxSize = 9560 })
+	w := newWorld(t, 1, func(p *chain.Params) { p.MaxTxSize = 9500 })
 	p := w.providers[0]
 	start := p.ntx(w)
 	var all []*opened

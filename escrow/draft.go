@@ -55,7 +55,7 @@ func (a *Actor) draft(ctx context.Context, b *batch, tip chain.Slot, clock chain
 		}
 		return a.Contracts.Verdict(held[0], terms, *facts.Verdict, frame, stakes...)
 	case KindConcede:
-		return a.Contracts.Concede(held[0], terms, a.Role == Provider, frame)
+		return a.Contracts.Concede(held[0], terms, frame)
 	case KindLapse:
 		return a.Contracts.Lapse(held[0], terms, frame)
 	}

@@ -25,14 +25,14 @@ type Facts struct {
 
 	Voucher *plutus.Voucher // provider: the last one, verified; nil: none
 	Verdict *plutus.Verdict // of the attesters, on the lot as it is now; nil: none yet
-	Concede bool            // the party gives up a dispute
+	Concede bool            // requester: it gives up the dispute
 }
 
 // Policy is when a party acts within what the terms allow. All in milliseconds.
 type Policy struct {
 	DeclineLead int64 // a provider without its inputs declines this long before decline_by
 	CommitLead  int64 // a provider whose result is not paid commits at the latest this long before commit_by
-	Patience    int64 // and at the earliest this long after its result was signed
+	Patience    int64 // and at the earliest this long after its result was signed; at once where there are disputes
 	LeaveStep   int64 // between the turns of those who leave a slice: what a transaction takes to get into a block
 	Meeting     int64 // for those who leave a slice to do so together, before the turns; 0: everybody leaves alone
 	Grace       int64 // what is the other side's to do is done in its place this long after it could have been
@@ -55,20 +55,22 @@ func Due(r Role, l Lot, f Facts, p Policy, now chain.Time) (Kind, chain.Time) {
 	return dueProvider(l, f, p, now)
 }
 
+// contested says whether there can be disputes over a lot. Then nothing is approved that is not committed: a provider that
+// could tell that its result was found wrong would not commit it, and lose the penalty at most.
+func contested(l Lot) bool { return l.Terms.Disputes != plutus.Disputes{} }
+
 func dueRequester(l Lot, f Facts, now chain.Time) (Kind, chain.Time) {
-	switch l.Status {
-	case Open:
-		if f.Verified {
-			return KindApprove, 0
-		}
+	switch {
+	case l.Status == Open && f.Verified && !contested(l):
+		return KindApprove, 0
+	case l.Status == Open:
 		return at(KindRefund, l.Terms.CommitBy, now)
-	case Committed:
-		switch {
-		case f.Verified:
-			return KindApprove, 0
-		case f.Faulty && l.Terms.Disputes != (plutus.Disputes{}) && now < l.ClaimAt:
-			return KindDispute, 0
-		}
+	case l.Status != Committed:
+		return "", 0
+	case f.Verified:
+		return KindApprove, 0
+	case f.Faulty && contested(l) && now < l.ClaimAt:
+		return KindDispute, 0
 	}
 	return "", 0
 }
@@ -85,6 +87,8 @@ func dueProvider(l Lot, f Facts, p Policy, now chain.Time) (Kind, chain.Time) {
 		return at(KindRedeem, last, now)
 	case now >= t.CommitBy:
 		return at(KindRefund, t.CommitBy+chain.Time(p.Grace), now)
+	case f.Result != nil && contested(l):
+		return KindCommit, 0
 	case f.Result != nil:
 		return at(KindCommit, min(f.ResultAt+chain.Time(p.Patience), last), now)
 	case !f.InputsReady && now < t.DeclineBy:
@@ -100,7 +104,7 @@ func dueDisputed(r Role, l Lot, f Facts, p Policy, now chain.Time) (Kind, chain.
 		when += chain.Time(p.Grace)
 	}
 	switch {
-	case f.Concede:
+	case r == Requester && f.Concede:
 		return KindConcede, 0
 	case f.Verdict != nil && now < l.Deadline:
 		return KindVerdict, 0

@@ -46,7 +46,7 @@ func (l Lot) Outlook(now chain.Time) (all []Prospect) {
 		add(Prospect{KindClaim, "provider", l.ClaimAt, 0, "the provider is paid"})
 	case Disputed:
 		add(Prospect{KindVerdict, "anyone", 0, l.Deadline, fmt.Sprintf("what %d of %d attesters have signed is paid", d.Threshold, len(d.Attesters.List()))})
-		add(Prospect{KindConcede, "either", 0, 0, "who gives up pays the dispute's cost"})
+		add(Prospect{KindConcede, "requester", 0, 0, "the provider is paid, and the requester pays the dispute's cost"})
 		share := plutus.PenaltyOf(l.PriceUNTX, d.ShareBps) // the same arithmetic
 		add(Prospect{KindLapse, "anyone", l.Deadline, 0, fmt.Sprintf("%d µNTX of the price go to the provider, and the dispute's cost from the requester", share)})
 	}

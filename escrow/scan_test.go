@@ -50,7 +50,7 @@ func TestFoldIsTheChain(t *testing.T) {
 					o.knows(w.requester, p, escrow.Facts{Faulty: true})
 				case 4:
 					if o.lot(p).Status == escrow.Disputed {
-						o.knows(p, p, escrow.Facts{Concede: r.IntN(2) == 0})
+						o.knows(w.requester, p, escrow.Facts{Concede: r.IntN(2) == 0})
 					}
 				case 5:
 					if o.terms.VoucherKey != (plutus.PublicKey{}) {

@@ -57,9 +57,9 @@ func DueSlice(lots []Lot, facts []Facts, p Policy, marginMS uint64, now chain.Ti
 const leastShares = 4
 
 // Slices says whether a job of these terms is better opened in slices than in lots, as far as terms say: there are enough
-// providers with turns, and no vouchers, which are redeemed from lots.
+// providers with turns, and neither vouchers, which are redeemed from lots, nor disputes, for which each lot is committed.
 func (p Policy) Slices(t market.Terms) bool {
-	return p.LeaveStep > 0 && len(t.Lots) >= leastShares && t.VoucherEvery == 0 && p.RoomForSlices(t)
+	return p.LeaveStep > 0 && len(t.Lots) >= leastShares && t.VoucherEvery == 0 && t.Disputes == nil && p.RoomForSlices(t)
 }
 
 // RoomForSlices says whether all providers of a slice have a turn to leave it: after the time for inputs and before

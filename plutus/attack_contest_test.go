@@ -306,24 +306,22 @@ func verdictAttacks() attacks {
 }
 
 func concedeAttacks() attacks {
-	says := func(award int64, who func(*world) chain.KeyHash) func(*world, *chain.Draft) {
-		return func(w *world, d *chain.Draft) {
-			act(Action{Kind: KindConcede, Terms: w.contested, AwardUNTX: uint64(award)})(w, d)
-			d.Signers = []chain.KeyHash{who(w)}
-			w.awards(d, max(award, 0), 0)
-		}
+	byProvider := func(w *world, d *chain.Draft) { d.Signers = []chain.KeyHash{w.providers[0].Hash} }
+	awards := func(award int64) func(*world, *chain.Draft) {
+		return func(w *world, d *chain.Draft) { w.awards(d, award, 0) }
 	}
-	provider := func(w *world) chain.KeyHash { return w.providers[0].Hash }
-	requester := func(w *world) chain.KeyHash { return w.requester.Hash }
-	return attacks{(*world).concede, func(w *world) chaintest.Actor { return w.providers[0] }, append(ending("concede", "award"),
-		attack{"by the requester", "", says(price, requester)},
+	return attacks{(*world).concede, func(w *world) chaintest.Actor { return w.requester }, append(ending("concede", "award"),
 		attack{"nobody's signature", "concede.signer", nobodySigns},
-		attack{"the provider's part conceded by the requester", "concede.signer", says(0, requester)},
-		attack{"the requester's part conceded by the provider", "concede.signer", says(price, provider)},
-		attack{"a part of the price, by the requester", "concede.amount", says(1, requester)},
-		attack{"a part of the price, by the provider", "concede.amount", says(price-1, provider)},
-		attack{"more than the price", "concede.amount", says(price+1, requester)},
-		attack{"less than nothing", "concede.amount", says(-1, requester)},
+		attack{"by the provider", "concede.signer", byProvider},
+		attack{"the price given up by the provider", "concede.signer", func(w *world, d *chain.Draft) {
+			byProvider(w, d)
+			w.awards(d, 0, 0)
+		}},
+		attack{"the price taken by the requester", "award.requester", awards(0)},
+		attack{"a part of the price", "award.requester", awards(price - 1)},
+		attack{"an award in the redeemer", "redeemer", func(w *world, d *chain.Draft) {
+			d.Mint[0].Redeemer = raw(data.NewConstr(10, data.NewByteString(w.contested.pack()), integer(0)))
+		}},
 		attack{"without the cost", "award.cost", output(2, more(-1))},
 		attack{"after the deadline", "", func(w *world, d *chain.Draft) { d.From, d.Until = w.moments.lapse+50, w.moments.lapse+500 }},
 	)}

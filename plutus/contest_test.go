@@ -71,7 +71,7 @@ func (w *world) action(k Kind) Action {
 		return a
 	case KindCommit:
 		a.Root = [32]byte{1}
-	case KindClose, KindConcede:
+	case KindClose:
 		a.AwardUNTX = 7
 	case KindVerdict:
 		a.AwardUNTX, a.SlashUNTX, a.TakenUNTX, a.Signatures = 7, 8, 9, []Signature{{}, {1}, {2}}
@@ -137,7 +137,7 @@ func (w *world) verdict(tb testing.TB) chain.Draft {
 
 func (w *world) concede(tb testing.TB) chain.Draft {
 	tb.Helper()
-	return must(w.Concede(w.disputedLot(tb), w.contested, true, w.frame(w.moments.verdict)))(tb)
+	return must(w.Concede(w.disputedLot(tb), w.contested, w.frame(w.moments.verdict)))(tb)
 }
 
 func (w *world) lapse(tb testing.TB) chain.Draft {

@@ -26,18 +26,14 @@ func Deadline(t Terms, until chain.Slot, clock chain.Clock) chain.Time {
 	return clock.SlotToTime(until) + chain.Time(t.Disputes.VerdictMS)
 }
 
-// Concede is T6c: the provider of a disputed lot gives up its price, or the requester pays it, and whoever does pays the
-// dispute's cost. The draft needs the signature of the one that concedes.
-func (c *Contracts) Concede(l Lot, t Terms, byProvider bool, f Frame) (chain.Draft, error) {
-	a, who := Action{Kind: KindConcede, Terms: t, AwardUNTX: l.PriceUNTX}, t.Requester
-	if byProvider {
-		a.AwardUNTX, who = 0, l.Provider
-	}
-	d, err := c.end(l, t, a, f, Disputed)
+// Concede is T6c, by the requester: it gives up the dispute, pays the price to the provider and the dispute's cost to its
+// payee. The draft needs the requester's signature.
+func (c *Contracts) Concede(l Lot, t Terms, f Frame) (chain.Draft, error) {
+	d, err := c.end(l, t, Action{Kind: KindConcede, Terms: t}, f, Disputed)
 	if err != nil {
 		return chain.Draft{}, err
 	}
-	return signedBy(d, who), nil
+	return signedBy(d, t.Requester), nil
 }
 
 // Lapse is T7, by anyone, from the deadline on: there was no verdict, so the price is split as the terms say, and the

@@ -7,7 +7,7 @@
 //	          Open                   Commit                     Dispute
 //	∅ ────────────────▶ Open ──────────────────▶ Committed ───────────────▶ Disputed
 //	   requester and     │ Approve (requester)     │ Approve (requester)      │ Verdict (attesters)
-//	   every provider    │ Redeem (provider)       │ Redeem (provider)        │ Concede (either)
+//	   every provider    │ Redeem (provider)       │ Redeem (provider)        │ Concede (requester)
 //	                     │ Decline (provider)      │ Claim (provider)         │ Lapse (anyone)
 //	                     │ Refund (anyone)         │                          │
 //	                     │ Close (both)            │ Close (both)             │ Close (both)

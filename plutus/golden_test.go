@@ -75,8 +75,8 @@ func TestHashes(t *testing.T) {
 		policy  string
 		address string
 	}{
-		{"mainnet", chain.Network{Magic: 764824073, ID: 1}, mainnet, "9edc399426496689019897d33e2891c25ccd78429dd3baa5b3ec4d3d", "addr1w89raqvn9mzwnrl7prgm2xztj9mz6amp27wps62pkap45aqlrzd5r"},
-		{"preprod", chain.Network{Magic: 1}, preprod, "2c9ce61a054cef095e1403add041bb35e01e9e4dca3a5f0085ad4067", "addr_test1wzvgmnmgffc5z54xkr6ktp4p5aehl6wdqj0pcmycm34vh7c0cyxkj"},
+		{"mainnet", chain.Network{Magic: 764824073, ID: 1}, mainnet, "2d38e724b6b734128d43e583758c8e6061049bba21056c114fb931b0", "addr1w9qulmwx0wh3p8f9p9vefg9naunh55vw3jskspju63s2awc3xyet7"},
+		{"preprod", chain.Network{Magic: 1}, preprod, "71d6170d628cc0f9e8906c657d281f85aad2f6a558047e90b0a1a3d6", "addr_test1wpsc93knr9va945adh4dafssa7p90l29nq2gwc8azq625qg6yf5kn"},
 	} {
 		got, err := New(c.network, c.params)
 		if err != nil {

@@ -96,22 +96,22 @@ func TestVerdictLapseVoucher(t *testing.T) {
 	})
 }
 
-// TestConcedeClose: either side gives up, or both agree.
+// TestConcedeClose: the requester gives up, or both agree.
 func TestConcedeClose(t *testing.T) {
 	m, lots := newContest(t)
 	m.paid(m.gains(func() {
 		l := m.disputed(lots[0], m.providers[0])
 		from := m.Slot()
-		m.ends(m.do(must(m.Concede(l, m.terms, true, frame(from)))(t), m.providers[0], from), KindConcede, bond-disputeCost, price+disputeBond, disputeCost, 0)
+		m.ends(m.do(must(m.Concede(l, m.terms, frame(from)))(t), m.requester, from), KindConcede, price+bond, disputeBond-disputeCost, disputeCost, 0)
 
 		l = m.disputed(lots[1], m.providers[1])
 		from = m.Slot()
-		m.ends(m.do(must(m.Concede(l, m.terms, false, frame(from)))(t), m.requester, from), KindConcede, price+bond, disputeBond-disputeCost, disputeCost, 0)
+		m.ends(m.do(must(m.Close(l, m.terms, bond, frame(from)))(t), m.requester, from), KindClose, bond, price+disputeBond, 0, 0)
 
 		from = m.Slot()
 		m.ends(m.do(must(m.Close(lots[2], m.terms, 17, frame(from)))(t), m.requester, from), KindClose, 17, price+bond-17, 0, 0)
 	}), map[string]int64{
-		"requester": price - disputeCost + price + bond - 17, "payee": 2 * disputeCost, "0": bond - disputeCost, "1": price + bond, "2": 17,
+		"requester": -disputeCost + price + price + bond - 17, "payee": disputeCost, "0": price + bond, "1": bond, "2": 17,
 	})
 }
 
@@ -128,7 +128,7 @@ func TestNothingLeft(t *testing.T) {
 	}{
 		"the provider lost all":             {must(w.Verdict(l, w.contested, w.decided(l, 0, price/10, attesterNames...), w.frame(w.moments.verdict)))(t), 1},
 		"the requester lost all":            {must(w.Verdict(l, w.contested, w.decided(l, price, 0, attesterNames...), w.frame(w.moments.verdict)))(t), 0},
-		"the requester conceded all":        {must(w.Concede(l, w.contested, false, w.frame(w.moments.verdict)))(t), 0},
+		"the requester conceded all":        {must(w.Concede(l, w.contested, w.frame(w.moments.verdict)))(t), 0},
 		"the provider has the whole share":  {must(w.Lapse(l, w.contested, w.frame(w.moments.lapse)))(t), 0},
 		"both agree on all to the provider": {must(w.Close(l, w.contested, price+bond+d.BondUNTX, w.frame(w.moments.work)))(t), 0},
 	} {

@@ -121,7 +121,7 @@ func TestImpossibleDrafts(t *testing.T) {
 		"award more than the price":   draft(w.Verdict(disputed, w.contested, w.decided(disputed, price+1, 0, attesterNames...), f)),
 		"slash a winner":              draft(w.Verdict(disputed, w.contested, w.decided(disputed, price, 1, attesterNames...), f)),
 		"slash too much":              draft(w.Verdict(disputed, w.contested, w.decided(disputed, 0, price/10+1, attesterNames...), f)),
-		"concede a committed lot":     draft(w.Concede(contested, w.contested, true, f)),
+		"concede a committed lot":     draft(w.Concede(contested, w.contested, f)),
 		"lapse of a committed lot":    draft(w.Lapse(contested, w.contested, f)),
 		"open with too small a bond":  draft(w.Open(dear, w.parts(), w.seed(), f)),
 		"open without change address": draft(w.Open(w.terms, part(func(p *Part) { p.BondChange = chain.Address{} }), w.seed(), f)),

@@ -301,10 +301,7 @@ func (d *deal) ends(lots []Lot, staked []Stake) error {
 			}
 			return signed >= int(t.Disputes.Threshold) && d.loses(l, t, a.AwardUNTX, a.SlashUNTX, g) && d.taken(l, t, a, staked, g)
 		}},
-		{"the provider concedes", func(l Lot, t Terms, g due) bool {
-			return l.State == Disputed && len(lots) == 1 && d.has(l.Provider) && d.loses(l, t, 0, 0, g)
-		}},
-		{"the requester concedes", func(l Lot, t Terms, g due) bool {
+		{"concede", func(l Lot, t Terms, g due) bool {
 			return l.State == Disputed && len(lots) == 1 && d.has(t.Requester) && d.loses(l, t, l.PriceUNTX, 0, g)
 		}},
 		{"lapse", func(l Lot, t Terms, g due) bool {

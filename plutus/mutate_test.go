@@ -72,7 +72,7 @@ func says(a Action) []data.PlutusData {
 		return nil
 	case KindCommit:
 		return []data.PlutusData{terms, data.NewByteString(a.Root[:])}
-	case KindClose, KindConcede:
+	case KindClose:
 		return []data.PlutusData{terms, award}
 	case KindVerdict:
 		var list []data.PlutusData

@@ -42,7 +42,7 @@ type Action struct {
 	Kind       Kind
 	Terms      Terms       // all but Claim, Redeem and Born
 	Root       [32]byte    // Commit
-	AwardUNTX  uint64      // Close, Verdict, Concede: see Lot.Split
+	AwardUNTX  uint64      // Close, Verdict: see Lot.Split
 	SlashUNTX  uint64      // Verdict
 	TakenUNTX  uint64      // Verdict: of the provider's stake
 	Signatures []Signature // Verdict: of the attesters in order; zero: none of that one
@@ -98,7 +98,7 @@ func (a Action) Encode() ([]byte, error) {
 	switch a.Kind {
 	case KindCommit:
 		f = append(f, data.NewByteString(a.Root[:]))
-	case KindClose, KindConcede:
+	case KindClose:
 		f = append(f, integer(a.AwardUNTX))
 	case KindVerdict:
 		var list []data.PlutusData
@@ -128,7 +128,7 @@ func DecodeAction(b []byte, n chain.Network) (Action, error) {
 		return Action{}, fmt.Errorf("redeemer %v: %w", d, ErrRedeemer)
 	}
 	a := Action{Kind: kinds()[c.Tag]}
-	want := map[Kind]int{KindClaim: 0, KindBorn: 0, KindCommit: 2, KindClose: 2, KindConcede: 2, KindVerdict: 5}
+	want := map[Kind]int{KindClaim: 0, KindBorn: 0, KindCommit: 2, KindClose: 2, KindVerdict: 5}
 	if n, ok := want[a.Kind]; (ok && len(c.Fields) != n) || (!ok && len(c.Fields) != 1) {
 		return Action{}, fmt.Errorf("%s of %d fields: %w", a.Kind, len(c.Fields), ErrRedeemer)
 	}
@@ -149,7 +149,7 @@ func DecodeAction(b []byte, n chain.Network) (Action, error) {
 		if root, ok = readBytes(c.Fields[1], len(a.Root)); ok {
 			a.Root = [32]byte(root)
 		}
-	case KindClose, KindConcede:
+	case KindClose:
 		a.AwardUNTX, ok = readUint(c.Fields[1])
 	case KindVerdict:
 		for i, q := range []*uint64{&a.AwardUNTX, &a.SlashUNTX, &a.TakenUNTX} {

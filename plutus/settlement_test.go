@@ -185,8 +185,8 @@ func (c *crowd) transitions(t *testing.T) []sized {
 			l := disputed()
 			return c.Verdict(l, c.contested, c.decided(l, award, slash, "attester0", "attester2"), c.frame(c.moments.verdict))
 		})},
-		{"concede", c.providers[0], 1, one(func() (chain.Draft, error) {
-			return c.Concede(disputed(), c.contested, true, c.frame(c.moments.verdict))
+		{"concede", c.requester, 1, one(func() (chain.Draft, error) {
+			return c.Concede(disputed(), c.contested, c.frame(c.moments.verdict))
 		})},
 		{"lapse", c.stranger, 1, one(func() (chain.Draft, error) { return c.Lapse(disputed(), c.contested, c.frame(c.moments.lapse)) })},
 	}

@@ -32,7 +32,7 @@ func passing() []struct {
 		{"redeem", (*world).redeem, provider},
 		{"dispute", (*world).dispute, requester},
 		{"verdict", (*world).verdict, stranger},
-		{"concede", (*world).concede, provider},
+		{"concede", (*world).concede, requester},
 		{"lapse", (*world).lapse, stranger},
 		{"verdict, of stakes", (*world).verdictOfStakes, stranger},
 		{"unbond", (*world).unbond, provider},

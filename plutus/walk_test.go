@@ -62,7 +62,7 @@ func allowed(s step) bool {
 	case KindVerdict:
 		return s.from == Disputed && s.when <= 3
 	case KindConcede:
-		return s.from == Disputed && provider // gives up its price
+		return s.from == Disputed && requester
 	case KindLapse:
 		return s.from == Disputed && s.when == 4
 	case KindClose:
@@ -108,7 +108,7 @@ func (w *world) attempt(tb testing.TB, s step) (chain.Draft, error) {
 		d, err = w.Verdict(l, t, w.decided(l, award, slash, attesterNames...), f)
 	case KindConcede:
 		pretend(Disputed)
-		d, err = w.Concede(l, t, true, f)
+		d, err = w.Concede(l, t, f)
 	case KindLapse:
 		pretend(Disputed)
 		d, err = w.Lapse(l, t, f)

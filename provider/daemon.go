@@ -141,7 +141,7 @@ func (d *Daemon) Facts(ctx context.Context, k escrow.Key) (escrow.Facts, error) 
 	if err != nil || !ok {
 		return escrow.Facts{}, err
 	}
-	f := escrow.Facts{InputsReady: r.InputsReady, ResultAt: r.ResultAt, Concede: r.Concede}
+	f := escrow.Facts{InputsReady: r.InputsReady, ResultAt: r.ResultAt}
 	if r.Result != nil {
 		root, err := resultRoot(r.Result)
 		if err != nil {

@@ -50,7 +50,6 @@ type record struct {
 	ResultAt    chain.Time
 	Receipt     []byte
 	Done        bool
-	Concede     bool // its owner gives up a dispute over the lot
 	Unpaid      bool // its programs were stopped, for vouchers did not come
 }
 
@@ -68,7 +67,6 @@ CREATE TABLE IF NOT EXISTS job (
 	done INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS shard (job BLOB NOT NULL, shard INTEGER NOT NULL, traffic BLOB NOT NULL, PRIMARY KEY (job, shard));
 CREATE TABLE IF NOT EXISTS circle (job BLOB NOT NULL, shard INTEGER NOT NULL, seen BLOB NOT NULL, PRIMARY KEY (job, shard));
-CREATE TABLE IF NOT EXISTS conceded (job BLOB PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS voucher (job BLOB PRIMARY KEY, cumulative INTEGER NOT NULL, signature BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS unpaid (job BLOB PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS leaving (
@@ -176,13 +174,13 @@ func (s *store) witness(ctx context.Context, r reservation) error {
 	})
 }
 
-const jobColumns = `job, reservation, inputs_ready, phase, message, result, result_at, receipt, done, job IN (SELECT job FROM conceded), job IN (SELECT job FROM unpaid)`
+const jobColumns = `job, reservation, inputs_ready, phase, message, result, result_at, receipt, done, job IN (SELECT job FROM unpaid)`
 
 func scanJob(row interface{ Scan(...any) error }) (j record, err error) {
 	var job, id []byte
 	var phase string
 	var at int64
-	if err = row.Scan(&job, &id, &j.InputsReady, &phase, &j.Message, &j.Result, &at, &j.Receipt, &j.Done, &j.Concede, &j.Unpaid); err != nil {
+	if err = row.Scan(&job, &id, &j.InputsReady, &phase, &j.Message, &j.Result, &at, &j.Receipt, &j.Done, &j.Unpaid); err != nil {
 		return j, err
 	}
 	copy(j.Job[:], job)

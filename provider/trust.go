@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 
@@ -124,18 +123,4 @@ func (d *Daemon) Evidence(ctx context.Context, k escrow.Key) (market.VerdictRequ
 	}
 	terms, err := t.Encode()
 	return market.VerdictRequest{Job: r.Job, Provider: d.id, Terms: terms, Result: r.Result}, t.Disputes.Attesters, err
-}
-
-// Concede records in a provider's database that its owner gives up disputes over a job; the daemon that runs on it does
-// so at the next block. ok is false if there is no such job.
-func Concede(ctx context.Context, db *sql.DB, id market.JobID) (ok bool, err error) {
-	s, err := openStore(ctx, db)
-	if err != nil {
-		return false, err
-	}
-	if _, ok, err = s.job(ctx, id); err != nil || !ok {
-		return ok, err
-	}
-	_, err = db.ExecContext(ctx, `INSERT OR IGNORE INTO conceded VALUES (?)`, id[:])
-	return true, wrap("concede", err)
 }

@@ -145,21 +145,18 @@ func (w *world) dispute(ctx context.Context, j *job, i int, attached bool) (chai
 	return w.clock.CeilSlot(deadline)
 }
 
-// decide ends a dispute in one of four ways.
+// decide ends a dispute in one of three ways.
 func (w *world) decide(ctx context.Context, j *job, i int, attached bool) error {
 	l, f := j.lots[i], w.frame(300)
 	f.References = w.references(attached)
-	d := draft{shape: "concede", payer: w.owner(l)}
+	d := draft{shape: "concede", payer: j.requester}
 	var err error
-	switch i % 4 {
+	switch i % 3 {
 	case 0:
-		d.Draft, err = w.contracts.Concede(l, j.terms, true, f)
-	case 1:
-		d.payer = j.requester
-		d.Draft, err = w.contracts.Concede(l, j.terms, false, f)
+		d.Draft, err = w.contracts.Concede(l, j.terms, f)
 	default:
 		v := plutus.Verdict{AwardUNTX: l.PriceUNTX}
-		if i%4 == 3 {
+		if i%3 == 2 {
 			v = plutus.Verdict{SlashUNTX: l.BondUNTX / 100}
 		}
 		v.Signatures = []plutus.Attestation{w.contracts.Attest(signing("attester"), l, v.AwardUNTX, v.SlashUNTX, 0)}

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -18,7 +16,6 @@ import (
 	"github.com/tallycompute/tally/market/p2p"
 	"github.com/tallycompute/tally/market/requester"
 	"github.com/tallycompute/tally/plutus"
-	"github.com/tallycompute/tally/provider"
 )
 
 func approveCommand(a *app) *cobra.Command {
@@ -88,45 +85,16 @@ func (a *app) wish(ctx context.Context, w requester.Wish, args []string) error {
 func wishText(w requester.Wanted) string {
 	lot := fmt.Sprintf("%s at %s: %s", shardsOf(w.Shards), short(w.Provider.String()), w.Wish)
 	switch {
+	case w.Waits:
+		return lot + ", once its provider has committed a result"
 	case w.Wish != requester.Dispute || w.Status == escrow.Disputed:
 		return lot
-	case w.Until == 0:
-		return lot + ", once its provider has committed a result"
 	}
 	return lot + ", which has to be in the chain until " + moment(w.Until)
 }
 
 func moment(t chain.Time) string {
 	return time.UnixMilli(int64(t)).UTC().Format("2006-01-02 15:04:05 UTC")
-}
-
-func providerConcedeCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "concede JOB", Short: "Give up a dispute over this provider's lot of a job: the price goes back", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			var id market.JobID
-			if err := id.UnmarshalText([]byte(args[0])); err != nil {
-				return usage(err)
-			}
-			if _, err := os.Stat(a.path("provider.db")); err != nil {
-				return fail(exitConfig, fmt.Errorf("no provider has run in %s", a.home), "--home names another directory")
-			}
-			db, err := openDB(a.path("provider.db"))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, db.Close()) }()
-			ok, err := provider.Concede(cmd.Context(), db, id)
-			if err == nil && !ok {
-				err = fail(exitNotFound, fmt.Errorf("no job %s here", id), "tally provider status lists the jobs")
-			}
-			if err != nil {
-				return err
-			}
-			a.note("The provider that runs here concedes as soon as the lot is disputed, or when it is started.")
-			return nil
-		},
-	}
 }
 
 // lotStory is what happened to a lot and what can happen next.

@@ -86,7 +86,7 @@ func providerCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.providerRun(cmd.Context(), listen) },
 	}
 	run.Flags().StringVar(&listen, "listen", p2p.DefaultListen, "multiaddresses to listen on, separated by commas")
-	c.AddCommand(initialise, run, providerConcedeCommand(a), providerCloseCommand(a), &cobra.Command{
+	c.AddCommand(initialise, run, providerCloseCommand(a), &cobra.Command{
 		Use: "status", Short: "What this provider did and is doing", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.providerStatus(cmd.Context()) },
 	})

@@ -76,14 +76,6 @@ func TestDisputesAll(t *testing.T) {
 	t.Run("refunded", c.refunds)
 	t.Run("declined", c.declines)
 	c.quiet(t)
-	t.Run("the provider concedes", func(t *testing.T) {
-		run, id := c.reviewed(t, "echo 42 > $OUTPUT_DIR/n")
-		job := c.until(t, id, escrow.Committed)
-		c.run(t, c.Requester.Home, "", nil, "dispute", id, "0").wants(t, 0)
-		c.run(t, c.Providers[0].Home, "", nil, "provider", "concede", job).wants(t, 0, "concedes")
-		c.ends(t, run, escrow.Conceded)
-		c.moved(t, map[string]int64{"provider-0": -smallCost, "payee": smallCost})
-	})
 	t.Run("the requester concedes", func(t *testing.T) {
 		run, id := c.reviewed(t, "echo 42 > $OUTPUT_DIR/n")
 		c.run(t, c.Requester.Home, "", nil, "dispute", id, "0").wants(t, 0)

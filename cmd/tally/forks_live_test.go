@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -51,12 +50,15 @@ func TestForks(t *testing.T) {
 		f.sold(t, escrow.Committed)
 		f.heal(t, providers)
 		f.sold(t, escrow.Disputed)
-		f.run(t, f.Providers[0].Home, "", nil, "provider", "concede", f.job0(t)).wants(t, 0)
+		f.run(t, f.Requester.Home, "", nil, "concede", id, "0").wants(t, 0)
 		f.both(t, id, escrow.Conceded)
-		f.moved(t, map[string]int64{"provider-0": -smallCost, "payee": smallCost})
+		f.moved(t, map[string]int64{"requester": -smallPrice - smallCost, "provider-0": smallPrice, "payee": smallCost})
 	})
 	t.Run("refunded on one side, committed on the other", func(t *testing.T) {
-		id := f.begins(t, "echo 42 > $OUTPUT_DIR/n; sleep 4", "10s", requester.Running)
+		// Without attesters a provider waits before it commits, which leaves time to cut.
+		_, id := f.begun(t, f.job(t, map[string]string{
+			"run": "echo 42 > $OUTPUT_DIR/n; sleep 4", "verify": "{policy: review, window: 10s}", "timeouts": "{match: 10s, start: 20s, run: 6s, collect: 10s}",
+		}), requester.Running)
 		f.cut(t)
 		f.sees(t, id, escrow.Refunded)
 		f.sold(t, escrow.Claimed)
@@ -114,17 +116,6 @@ func (f forked) both(t *testing.T, id string, want escrow.Status) {
 	if _, err := f.Requester.Process.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// job0 is the name on chain of the provider's newest job.
-func (f forked) job0(t *testing.T) string {
-	t.Helper()
-	a := f.run(t, f.Providers[0].Home, "", nil, "provider", "status", "-o", "json")
-	var all sales
-	if err := json.Unmarshal([]byte(a.out), &all); err != nil || len(all.Jobs) == 0 {
-		t.Fatalf("%v %s", err, a.out)
-	}
-	return all.Jobs[len(all.Jobs)-1].Job.String()
 }
 
 func (f forked) cut(t *testing.T) {

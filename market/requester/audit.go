@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/market"
 )
@@ -45,9 +44,9 @@ type finding struct {
 }
 
 // audit runs shards of good lots again, one at a time, before they are approved: of each lot those that are drawn once its
-// result is signed and here. What agrees is approved, but nothing before decline_by: a provider that could tell before
-// then that it was found would decline, with its whole bond. What differs is disputed.
-func (f *follower) audit(ctx context.Context, lots []escrow.Lot, now chain.Time) error {
+// result is signed and here. What agrees is accepted, what differs is to be disputed, and escrow.Due does either only once
+// the result is committed, when its provider can neither decline nor stay away.
+func (f *follower) audit(ctx context.Context, lots []escrow.Lot) error {
 	if f.rec.Spec.Job.AuditBps == 0 {
 		return nil
 	}
@@ -71,7 +70,7 @@ func (f *follower) audit(ctx context.Context, lots []escrow.Lot, now chain.Time)
 		case a.Wrong:
 		case len(a.Left) > 0:
 			f.check(i, a.Left[0])
-		case f.rec.Spec.Job.Verify == market.VerifyAccept && now >= lots[i].Terms.DeclineBy:
+		case f.rec.Spec.Job.Verify == market.VerifyAccept:
 			l.Accepted = true
 			if err := f.save(ctx); err != nil {
 				l.Accepted = false

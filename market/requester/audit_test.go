@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tallycompute/tally/chain"
 	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/market"
 	"github.com/tallycompute/tally/plutus"
@@ -61,8 +62,43 @@ func (w *world) lotOf(t *testing.T, job market.JobID, i int) escrow.Lot {
 	return l
 }
 
-// What agrees when it is run again is paid, but not before decline_by; what differs is to be disputed, and is not paid;
-// what could not be run is run once more.
+// commit puts a provider's result on chain; the requester's purse lends the fee.
+func (p *testProvider) commit(ctx context.Context, t *testing.T) error {
+	t.Helper()
+	id, err := p.packed.JobID()
+	if err != nil {
+		return err
+	}
+	w, book := p.w, testBook{p.w.chain}
+	u, _, err := book.Held(ctx, w.lotOf(t, market.JobID(id), int(p.id16)-1).Ref)
+	if err != nil {
+		return err
+	}
+	l, err := w.contracts.ReadLot(u, p.packed)
+	if err != nil {
+		return err
+	}
+	res, err := market.ReadResult(p.result)
+	if err != nil {
+		return err
+	}
+	f := plutus.Frame{From: w.chain.Slot(), Until: w.chain.Slot() + 600}
+	d, err := w.contracts.Commit(l, p.packed, res.Root, plutus.ClaimAt(p.packed, f.Until, w.chain.Ledger.Clock()), f)
+	if err != nil {
+		return err
+	}
+	tx, err := w.purse.Pay(ctx, d, "commit")
+	if err != nil {
+		return err
+	}
+	if err := p.actor.Sign(tx); err != nil {
+		return err
+	}
+	return testLedger{w.chain}.Submit(ctx, tx.Bytes())
+}
+
+// What agrees when it is run again is paid once it is committed, and never before; what differs is disputed once it is
+// committed; what could not be run is run once more.
 func TestAudit(t *testing.T) {
 	w := newWorld(t, 3)
 	a := &testAuditor{says: func(_ context.Context, nth int, shard uint32) (bool, string, error) {
@@ -72,20 +108,32 @@ func TestAudit(t *testing.T) {
 		return shard != 1, "it was looked at", nil
 	}}
 	w.now.Auditor = a
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
+	ran := make(chan struct{})
 	w.when(Gathered, func() {
-		if err := w.chain.passTo(w.providers[0].packed.DeclineBy); err != nil {
-			t.Error(err)
-		}
-		go func() { // the others are paid: the time of the lot that differs runs out
+		go func() { // the third never commits, and time runs out for it, then for a verdict
+			defer close(ran)
 			id, err := w.providers[0].packed.JobID()
-			paid := func(i int) bool { return w.lotOf(t, market.JobID(id), i).Status == escrow.Approved }
-			for ctx.Err() == nil && !(paid(0) && paid(2)) {
-				time.Sleep(5 * time.Millisecond)
+			is := func(i int, want escrow.Status) {
+				for ctx.Err() == nil && w.lotOf(t, market.JobID(id), i).Status != want {
+					time.Sleep(5 * time.Millisecond)
+				}
 			}
-			if err := errors.Join(err, w.chain.passTo(w.providers[0].packed.CommitBy)); err != nil {
+			pass := func(to chain.Time) { err = errors.Join(err, w.chain.passTo(to)) }
+			err = errors.Join(err, w.providers[0].commit(ctx, t), w.providers[1].commit(ctx, t))
+			is(0, escrow.Approved)
+			is(1, escrow.Disputed)
+			for rec := (&record{Lots: make([]lotRecord, 3)}); err == nil && !rec.Lots[2].Accepted; {
+				rec, err = w.now.store.load(ctx, market.JobID(id).String())
+			}
+			is(2, escrow.Open)
+			pass(w.providers[0].packed.CommitBy)
+			is(2, escrow.Refunded)
+			pass(w.lotOf(t, market.JobID(id), 1).Deadline)
+			if err != nil {
 				t.Error(err)
+				stop()
 			}
 		}()
 	})
@@ -93,18 +141,20 @@ func TestAudit(t *testing.T) {
 	if err != nil || !o.Done {
 		t.Fatalf("%+v: %v", o, err)
 	}
-	for i, want := range []escrow.Status{escrow.Approved, escrow.Refunded, escrow.Approved} {
+	<-ran
+	for i, want := range []escrow.Status{escrow.Approved, escrow.Lapsed, escrow.Refunded} {
 		l := w.lotOf(t, *o.Job, i)
-		if l.Status != want {
-			t.Errorf("lot %d is %s, not %s", i, l.Status, want)
+		if _, committed := l.Slots[escrow.KindCommit]; l.Status != want || committed != (want != escrow.Refunded) {
+			t.Errorf("lot %d is %s, committed %v, not %s", i, l.Status, committed, want)
 		}
-		if at := w.chain.Ledger.Clock().SlotToTime(l.Slots[escrow.KindApprove]); want == escrow.Approved && at < l.Terms.DeclineBy {
-			t.Errorf("lot %d was approved at %d, before decline_by %d", i, at, l.Terms.DeclineBy)
-		}
-		wish, err := w.now.store.wish(ctx, o.ID, w.providers[i].id)
-		if err != nil || (wish == Dispute) != (want == escrow.Refunded) {
+		wish, err := w.now.store.wish(context.Background(), o.ID, w.providers[i].id)
+		if err != nil || (wish == Dispute) != (want == escrow.Lapsed) {
 			t.Errorf("lot %d: wish %q: %v", i, wish, err)
 		}
+	}
+	rec, err := w.now.store.load(context.Background(), o.ID)
+	if err != nil || !rec.Lots[2].Accepted {
+		t.Errorf("the lot that was never committed was found right, and yet: %+v: %v", rec.Lots[2], err)
 	}
 	if slices.Sort(a.asked); !slices.Equal(slices.Compact(a.asked), []uint32{0, 1, 2}) {
 		t.Errorf("run again: %v", a.asked)
@@ -132,7 +182,7 @@ func TestAuditGoesOn(t *testing.T) {
 	if err != nil || rec.Lots[0].Audit == nil || !slices.Equal(rec.Lots[0].Audit.Left, []uint32{0}) {
 		t.Fatalf("%+v: %v", rec, err)
 	}
-	if err := w.chain.passTo(w.providers[0].packed.DeclineBy); err != nil {
+	if err := w.providers[0].commit(context.Background(), t); err != nil {
 		t.Fatal(err)
 	}
 	a := &testAuditor{says: func(context.Context, int, uint32) (bool, string, error) { return true, "as it says", nil }}

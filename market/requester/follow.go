@@ -203,7 +203,7 @@ func (f *follower) look(ctx context.Context) error {
 	if err := f.heed(ctx, lots, now); err != nil {
 		return err
 	}
-	if err := f.audit(ctx, lots, now); err != nil {
+	if err := f.audit(ctx, lots); err != nil {
 		return err
 	}
 	for {

@@ -161,7 +161,7 @@ func (f *follower) gather(ctx context.Context, good uint32) error {
 	if f.rec.Spec.Job.Verify == market.VerifyReview {
 		message = strings.TrimPrefix(message+"; every lot waits for tally approve or tally dispute", "; ")
 	} else if f.rec.Spec.Job.AuditBps > 0 {
-		message = strings.TrimPrefix(message+"; lots are approved when what is drawn of them was run again, and not before decline_by", "; ")
+		message = strings.TrimPrefix(message+"; lots are approved when they are committed and what is drawn of them was run again", "; ")
 	}
 	return f.enter(ctx, Gathered, message)
 }

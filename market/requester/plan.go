@@ -52,7 +52,7 @@ func (r *Requester) most(ctx context.Context, job market.Job) (uint32, error) {
 	if err != nil {
 		return 0, fmt.Errorf("published scripts: %w", err)
 	}
-	t := market.Terms{Timeouts: job.Timeouts, VoucherEvery: job.Vouchers}
+	t := market.Terms{Timeouts: job.Timeouts, VoucherEvery: job.Vouchers, Disputes: job.Disputes}
 	t.Lots = make([]market.LotTerms, min(job.Shards.All(), plutus.MostShares))
 	t.DeclineBy, t.CommitBy = market.Deadlines(t.LockUntil, t.Timeouts, r.cfg.Margin)
 	if r.sliced(t, refs) {

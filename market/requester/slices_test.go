@@ -2,6 +2,7 @@ package requester
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/tallycompute/tally/escrow"
@@ -78,6 +79,31 @@ func TestLotsWithoutRoom(t *testing.T) {
 	}
 }
 
+// TestLotsOfAttesters: where there are attesters every result is committed before it is paid, so there are lots.
+func TestLotsOfAttesters(t *testing.T) {
+	w := newSlices(t, 4)
+	w.now.Auditor = &testAuditor{says: func(context.Context, int, uint32) (bool, string, error) { return true, "as it says", nil }}
+	var commits sync.WaitGroup
+	w.when(Gathered, func() {
+		commits.Go(func() {
+			for _, p := range w.providers {
+				if err := p.commit(t.Context(), t); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	})
+	o, err := w.now.Run(t.Context(), w.audited(t, 4), yes)
+	if err != nil || o.Outcome != "approved" {
+		t.Fatalf("%+v: %v", o, err)
+	}
+	commits.Wait()
+	w.checkPaid(t, o, 4)
+	if kinds := w.kindsOf(t, o); kinds != "open commit approve" {
+		t.Errorf("the first lot's transitions: %s", kinds)
+	}
+}
+
 // kindsOf are the transitions of a job's first lot.
 func (w *world) kindsOf(t *testing.T, o Outcome) (kinds string) {
 	t.Helper()
@@ -86,7 +112,7 @@ func (w *world) kindsOf(t *testing.T, o Outcome) (kinds string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range []escrow.Kind{escrow.KindOpen, escrow.KindStart, escrow.KindLeave, escrow.KindApprove, escrow.KindSettle, escrow.KindFinish} {
+	for _, k := range []escrow.Kind{escrow.KindOpen, escrow.KindStart, escrow.KindLeave, escrow.KindCommit, escrow.KindApprove, escrow.KindSettle, escrow.KindFinish} {
 		if _, ok := l.Txs[k]; ok {
 			kinds += string(k) + " "
 		}

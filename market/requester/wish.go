@@ -31,7 +31,8 @@ type Wanted struct {
 	Provider peer.ID       `json:"provider"`
 	Wish     Wish          `json:"wish"`
 	Status   escrow.Status `json:"status"` // of the lot, now
-	Until    chain.Time    `json:"until"`  // Dispute: it has to be in the chain by then; 0: the result is not committed yet
+	Waits    bool          `json:"waits"`  // until the result is committed
+	Until    chain.Time    `json:"until"`  // Dispute: it has to be in the chain by then
 }
 
 // Wish records what is to be done with the lot of a shard. Whoever drives the job does it: a process that runs, or the
@@ -53,6 +54,8 @@ func (r *Requester) Wish(ctx context.Context, id string, shard uint32, w Wish) (
 	wanted := Wanted{ID: rec.ID, Shards: l.Shards, Provider: l.Offer.Peer, Wish: w, Status: lot.Status}
 	if lot.Status == escrow.Committed {
 		wanted.Until = lot.ClaimAt
+	} else {
+		wanted.Waits = lot.Status != escrow.Disputed && rec.Spec.Job.Disputes != nil
 	}
 	if err := possible(rec, l, lot, w); err != nil {
 		return wanted, fmt.Errorf("%s the lot of shard %d: %w", w, shard, err)

@@ -15,10 +15,7 @@ const most = 1 << 30
 
 // LeastFound is the chance of being found from which on nonsense brings no more than than. false: none does.
 func (d Deal) LeastFound(c Check, than float64) (float64, bool) {
-	return leastFound(d.Paid(), d.Found(c), than)
-}
-
-func leastFound(paid, found, than float64) (float64, bool) {
+	paid, found := d.Paid(), d.Found(c)
 	switch {
 	case paid <= than:
 		return 0, true
@@ -30,16 +27,7 @@ func leastFound(paid, found, than float64) (float64, bool) {
 
 // LeastRate is the smallest rate at which shards must be run again. c's own rate means nothing. false: none is enough.
 func (d Deal) LeastRate(c Check, than float64) (float64, bool) {
-	return d.leastRate(d.Found(c), c, than)
-}
-
-// LeastRateHeld is the same if every provider that is found had to wait for the verdict.
-func (d Deal) LeastRateHeld(c Check, than float64) (float64, bool) {
-	return d.leastRate(d.Fight(c), c, than)
-}
-
-func (d Deal) leastRate(found float64, c Check, than float64) (float64, bool) {
-	chance, ok := leastFound(d.Paid(), found, than)
+	chance, ok := d.LeastFound(c, than)
 	if !ok || c.Tells == 0 {
 		return 0, ok && chance == 0
 	}
@@ -62,31 +50,14 @@ func (d Deal) LeastShards(c Check, than float64) (uint32, bool) {
 	return uint32(max(1, min(n, most))), n <= most
 }
 
-// LeastStake is how much must be at risk so that a provider does not fight for a wrong result, but concedes, whatever it
-// has promised to how many attesters. false: they are captured for certain, or there are none.
-func (d Deal) LeastStake(c Check) (untx uint64, ok bool) {
-	if !d.Contested() {
-		return 0, false
-	}
-	d.Terms.Disputes.AtRiskUNTX = 0
-	return least(d.Fight(c)-d.Concede(), 1-c.Captured)
-}
-
-// LeastStakeHeld is how much would have to be at risk so that nonsense brings no more than than, if every provider that is
-// found lost it. Today's contracts let it concede instead: this says what that costs. false: none is enough.
-func (d Deal) LeastStakeHeld(c Check, than float64) (untx uint64, ok bool) {
+// LeastStake is how much must be at risk of a provider's stake so that nonsense brings no more than than. false: none is
+// enough, for there are no attesters, nobody looks, or they are captured for certain.
+func (d Deal) LeastStake(c Check, than float64) (untx uint64, ok bool) {
 	if !d.Contested() {
 		return 0, d.Paid() <= than
 	}
 	d.Terms.Disputes.AtRiskUNTX = 0
-	found := c.Finds(d.Shards)
-	return least(found*d.Fight(c)+(1-found)*d.Paid()-than, found*(1-c.Captured))
-}
-
-// ProfitHeld is what nonsense would bring if every provider that is found had to wait for the verdict.
-func (d Deal) ProfitHeld(c Check) float64 {
-	found := c.Finds(d.Shards)
-	return found*d.Fight(c) + (1-found)*d.Paid()
+	return least(d.Profit(d.Shards, c)-than, c.Finds(d.Shards)*(1-c.Captured))
 }
 
 // least is the smallest whole amount that outweighs a gain, lost with some chance.

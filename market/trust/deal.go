@@ -83,11 +83,9 @@ func (d Deal) Paid() float64 { return d.gain(plutus.Committed, plutus.KindClaim,
 // Honest is what the provider has of it that does the work.
 func (d Deal) Honest() float64 { return d.Paid() - float64(d.WorkUNTX) }
 
-// Walk is what a provider has that never commits: the penalty is lost.
+// Walk is what a provider has that never commits: the penalty is lost. It cannot know yet whether a wrong shard was found,
+// for nothing is approved that is not committed.
 func (d Deal) Walk() float64 { return d.gain(plutus.Open, plutus.KindRefund, 0, 0) }
-
-// Concede is what a provider has that gives up a dispute at once: it loses the dispute's cost, and no stake.
-func (d Deal) Concede() float64 { return d.gain(plutus.Disputed, plutus.KindConcede, 0, 0) }
 
 // Judged is what a provider has that attesters find wrong: cost, slash and what is at risk of its stake are lost.
 func (d Deal) Judged() float64 {
@@ -97,22 +95,14 @@ func (d Deal) Judged() float64 {
 // Lapse is what a provider has of whose lot attesters say nothing, or not enough of them the same.
 func (d Deal) Lapse() float64 { return d.gain(plutus.Disputed, plutus.KindLapse, 0, 0) }
 
-// Fight is what a provider can expect that waits for a verdict on a wrong result: where there is none, the whole price.
-func (d Deal) Fight(c Check) float64 {
+// Found is what a provider can expect that has committed a wrong shard which is found: the verdict. Without disputes that is
+// the whole price: it claims after the review, whatever anybody thinks of it.
+func (d Deal) Found(c Check) float64 {
 	if !d.Contested() {
 		return d.Paid()
 	}
 	right := d.gain(plutus.Disputed, plutus.KindVerdict, d.PriceUNTX, 0)
 	return c.Captured*right + (1-c.Captured)*d.Judged()
-}
-
-// Found is what a provider has of which a wrong shard was found, at its best. Without disputes that is the whole price: it
-// commits, and claims after the review, whatever anybody thinks of it.
-func (d Deal) Found(c Check) float64 {
-	if !d.Contested() {
-		return d.Paid()
-	}
-	return max(d.Walk(), d.Concede(), d.Fight(c))
 }
 
 // Finds is the chance that one of so many wrong shards is found.

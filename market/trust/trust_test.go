@@ -33,13 +33,12 @@ func TestWaysOut(t *testing.T) {
 		{"paid", d.Paid(), 1000},
 		{"honest", d.Honest(), 400},
 		{"walk", d.Walk(), -100},
-		{"concede", d.Concede(), -150},
 		{"judged", d.Judged(), -150 - 50 - 700},
 		{"lapsed", d.Lapse(), 1000 + 150},
-		{"found", d.Found(Check{}), -100},
+		{"found", d.Found(Check{}), -150 - 50 - 700},
 		{"found, of captured attesters", d.Found(captured), 0.9*1000 + 0.1*-900},
 		{"one shard of ten, never looked at", d.Profit(1, Check{}), 1000 - 540},
-		{"all of them, all looked at", d.Profit(10, Check{Rate: 1, Tells: 1}), -100},
+		{"all of them, all looked at", d.Profit(10, Check{Rate: 1, Tells: 1}), -900},
 		{"half of the price in one voucher, looked at", d.Vouchered(1, Check{Rate: 0.5, Tells: 1}), 500},
 		{"two vouchers", d.Vouchered(2, Check{Rate: 0.5, Tells: 1}), 375},
 		{"vouchers that nobody looks at", d.Vouchered(4, Check{}), 1000},
@@ -51,10 +50,8 @@ func TestWaysOut(t *testing.T) {
 	d.Terms.Disputes = plutus.Disputes{}
 	always := Check{Rate: 1, Tells: 1}
 	_, rate := d.LeastRate(always, 0)
-	_, held := d.LeastRateHeld(always, 0)
-	_, stake := d.LeastStake(always)
-	_, stakeHeld := d.LeastStakeHeld(always, 0)
-	if rate || held || stake || stakeHeld || d.Found(always) != 1000 {
+	_, stake := d.LeastStake(always, 0)
+	if rate || stake || d.Found(always) != 1000 {
 		t.Error("without attesters a provider that commits is paid, however closely somebody looks")
 	}
 }
@@ -135,11 +132,6 @@ func TestBounds(t *testing.T) {
 			here.Rate = 1
 			at("no rate", than, d.Profit(d.Shards, here), tiny)
 		}
-		if rate, ok := d.LeastRateHeld(c, than); ok && rate > 0 && d.Contested() {
-			here, below := c, c
-			here.Rate, below.Rate = rate, rate*0.999
-			at("rate held", d.ProfitHeld(here), d.ProfitHeld(below), tiny)
-		}
 		if n, ok := d.LeastShards(c, than); ok && n > 1 {
 			here, below := d, d
 			here.Shards, below.Shards = n, n-1
@@ -148,19 +140,13 @@ func TestBounds(t *testing.T) {
 		if !d.Contested() {
 			continue
 		}
-		if s, ok := d.LeastStakeHeld(c, than); ok && s > 0 {
+		if s, ok := d.LeastStake(c, than); ok && s > 0 {
 			here, below := d, d
 			here.Terms.Disputes.AtRiskUNTX, below.Terms.Disputes.AtRiskUNTX = s, s-1
-			at("stake", here.ProfitHeld(c), below.ProfitHeld(c), 1e-3)
-		}
-		if s, ok := d.LeastStake(c); ok && s > 0 {
-			here, below := d, d
-			here.Terms.Disputes.AtRiskUNTX, below.Terms.Disputes.AtRiskUNTX = s, s-1
-			than = d.Concede()
-			at("fight", here.Fight(c), below.Fight(c), 1e-3)
+			at("stake", here.Profit(d.Shards, c), below.Profit(d.Shards, c), 1e-3)
 		}
 	}
-	for _, name := range []string{"rate", "no rate", "rate held", "shards", "stake", "fight"} {
+	for _, name := range []string{"rate", "no rate", "shards", "stake"} {
 		for _, kind := range []string{"/nothing", "/honest"} {
 			if seen[name+kind] < 100 {
 				t.Errorf("%s%s: tried %d times only", name, kind, seen[name+kind])

@@ -16,13 +16,11 @@ type lot struct {
 	price     uint64
 	key       escrow.Key
 
-	result   chain.Time // when the provider has a result; 0: never
-	commits  bool       // it puts it on chain if it is not approved
-	concedes bool       // and gives up when it is disputed
-	looked   chain.Time // when the requester knows what it wants
-	wants    escrow.Kind
-	votes    []vote          // of attesters, once it is disputed
-	verdict  *plutus.Verdict // what they come to; nil: nothing that the contracts carry out
+	result  chain.Time // when the provider has a result; 0: never
+	looked  chain.Time // when the requester knows what it wants
+	wants   escrow.Kind
+	votes   []vote          // of attesters, once it is disputed
+	verdict *plutus.Verdict // what they come to; nil: nothing that the contracts carry out
 }
 
 // vote is what an attester says of a disputed lot.
@@ -106,8 +104,8 @@ func (p *lot) facts(who escrow.Role, l escrow.Lot, now chain.Time) (f escrow.Fac
 		f.Verified, f.Faulty = known && p.wants == escrow.KindApprove, known && p.wants == escrow.KindDispute
 		return f
 	}
-	f.InputsReady, f.Concede = true, p.concedes
-	if p.result > 0 && now >= p.result && p.commits {
+	f.InputsReady = true
+	if p.result > 0 && now >= p.result {
 		f.Result, f.ResultAt = &[32]byte{1}, p.result
 	}
 	return f
@@ -140,7 +138,7 @@ func (p *lot) step(l escrow.Lot, k escrow.Kind, now chain.Time) (escrow.Lot, err
 	case escrow.KindDispute:
 		e.Deadline = now + chain.Time(p.terms.Disputes.VerdictMS)
 		l, err := escrow.Step(l, e)
-		if err == nil && !p.concedes { // else nobody has begun
+		if err == nil {
 			p.verdict = escrow.Collect(p.contracts, l, p.opinions(l))
 		}
 		return l, err

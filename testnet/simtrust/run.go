@@ -25,7 +25,7 @@ type Result struct {
 	Priced      float64 // of all lots
 	Audits      float64 // work of requesters that ran shards again
 	Verdicts    float64 // work of attesters
-	DisputeFees float64 // ADA for commitments, disputes and their ends, of everybody
+	DisputeFees float64 // ADA that lots cost beyond opening and approval, of everybody; a claim from who looks at nothing aside
 	FalseLoss   float64 // what honest providers lost to disputes of what is right
 	FalseFees   float64 // ADA that these cost them
 	HonestPrice float64 // of honest providers' lots
@@ -83,8 +83,7 @@ func (m *simulation) job(n uint32) error {
 	return nil
 }
 
-// When things are done, from the opening on. Nonsense needs no time; requesters approve nothing before decline_by, so that
-// whoever waits for what is found cannot decline with its whole bond.
+// When things are done, from the opening on. Nonsense needs no time.
 const (
 	worked  = 2 * hour
 	missed  = 4 * hour
@@ -94,7 +93,7 @@ const (
 // lot plays one lot and adds up what it brought.
 func (m *simulation) lot(k escrow.Key, buyer, seller Kind, crooks []bool) error {
 	d := m.Deal
-	p := &lot{contracts: m.contracts, terms: d.Terms, price: d.PriceUNTX, key: k, result: worked, commits: true}
+	p := &lot{contracts: m.contracts, terms: d.Terms, price: d.PriceUNTX, key: k, result: worked}
 	wrong, work := uint32(0), float64(d.WorkUNTX)
 	switch seller {
 	case Lazy, Colluding:
@@ -109,9 +108,6 @@ func (m *simulation) lot(k escrow.Key, buyer, seller Kind, crooks []bool) error 
 	delivers := p.result > 0 && p.result < d.Terms.CommitBy
 	m.requester(p, buyer, delivers, wrong)
 	m.attesters(p, buyer, seller, crooks)
-	if wrong > 0 {
-		m.cheater(p)
-	}
 	r, err := p.play(m.fees)
 	if err != nil {
 		return err
@@ -125,7 +121,7 @@ func (m *simulation) requester(p *lot, buyer Kind, delivers bool, wrong uint32) 
 	if !delivers || buyer == Withholding {
 		return
 	}
-	p.looked, p.wants = max(p.result, p.terms.DeclineBy)+audited, escrow.KindApprove
+	p.looked, p.wants = p.result+audited, escrow.KindApprove
 	if buyer == Griefing {
 		p.wants = escrow.KindDispute
 		return
@@ -162,29 +158,6 @@ func (m *simulation) attesters(p *lot, buyer, seller Kind, crooks []bool) {
 	}
 }
 
-// cheater chooses the best way out for a provider that was found: to walk away, to concede or to fight. It is supposed to
-// know that it was found, and what the attesters will say.
-func (m *simulation) cheater(p *lot) {
-	d := m.Deal
-	if p.wants != escrow.KindDispute {
-		return
-	}
-	right, fight := 0, d.Judged()
-	for _, v := range p.votes {
-		if v.right {
-			right++
-		}
-	}
-	switch threshold := int(d.Terms.Disputes.Threshold); {
-	case right >= threshold:
-		fight = d.Paid()
-	case len(p.votes)-right < threshold:
-		fight = d.Lapse()
-	}
-	p.commits = max(d.Concede(), fight) >= d.Walk()
-	p.concedes = d.Concede() >= fight
-}
-
 // add takes a played lot into the sums.
 func (m *simulation) add(p *lot, r paid, buyer, seller Kind, wrong uint32, work float64) {
 	l, d := r.end, m.Deal
@@ -194,10 +167,10 @@ func (m *simulation) add(p *lot, r paid, buyer, seller Kind, wrong uint32, work 
 	spared := float64(l.ToRequesterUNTX)
 	if disputed {
 		spared -= float64(d.Terms.Disputes.BondUNTX)
+		m.Verdicts += float64(p.honest()) * m.again(wrong)
+	}
+	if disputed || has(l, escrow.KindApprove) {
 		m.DisputeFees += r.fees[escrow.Provider] + r.fees[escrow.Requester] - m.fees[escrow.KindOpen] - m.fees[escrow.KindApprove]
-		if !has(l, escrow.KindConcede) {
-			m.Verdicts += float64(p.honest()) * float64(d.WorkUNTX)
-		}
 	}
 	m.Priced += price
 
@@ -220,6 +193,16 @@ func (m *simulation) add(p *lot, r paid, buyer, seller Kind, wrong uint32, work 
 	}
 	b := m.of(buyer)
 	b.Lots, b.Priced, b.Profit, b.Gain, b.Fees = b.Lots+1, b.Priced+price, b.Profit+spared, b.Gain+spared, b.Fees+r.fees[escrow.Requester]
+}
+
+// again is an attester's work on a lot: it runs shard after shard, until one is wrong, and that once more. The wrong ones are
+// supposed to come last.
+func (m *simulation) again(wrong uint32) float64 {
+	runs := m.Deal.Shards
+	if wrong > 0 {
+		runs += 2 - wrong
+	}
+	return float64(m.Deal.WorkUNTX) * float64(runs) / float64(m.Deal.Shards)
 }
 
 // has says whether a lot went through a transition.

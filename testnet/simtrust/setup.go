@@ -53,12 +53,11 @@ const (
 
 const ntx = market.UNTX
 
-// standard is the market of the tables. Bond and penalty are what offers ask by default. A dispute costs as much as not
-// delivering does, so that a provider that was found has no cheaper way out.
+// standard is the market of the tables. Bond and penalty are what offers ask by default.
 func standard() Setup {
 	const price = 5 * ntx
 	return Setup{
-		Seed: 1, Jobs: 10_000, Lots: 4, Rate: 0.03, Crook: 0.05,
+		Seed: 1, Jobs: 10_000, Lots: 4, Rate: 0.01, Crook: 0.05,
 		Deal: trust.Deal{
 			PriceUNTX: price, WorkUNTX: price * 7 / 10, Shards: 100,
 			Terms: terms(plutus.Disputes{

@@ -85,41 +85,47 @@ var boundShards = []uint32{1, 4, 8, 20, 50, 100, 200}
 
 // bounds are the least rates, and the work at the requester's that they mean.
 func (r *report) bounds() (t table) {
-	t.add("Shards of a lot|It earns nothing|cost|It earns no more than work|cost|It earns nothing, stake always lost|cost")
+	t.add("Shards of a lot|It earns nothing|cost|It earns no more than work|cost|It earns nothing, no stake at risk|cost")
 	d, c := r.setup.Deal, r.setup.check(0)
 	work := float64(d.WorkUNTX) / float64(d.PriceUNTX)
 	for _, n := range boundShards {
 		d.Shards = n
 		rate, ok := d.LeastRate(c, 0)
 		honest, ok2 := d.LeastRate(c, d.Honest())
-		held, ok3 := d.LeastRateHeld(c, 0)
+		bare, ok3 := unstaked(d).LeastRate(c, 0)
 		t.add("%d|%s|%s|%s|%s|%s|%s", n, percent(rate, ok), percent(rate*work, ok), percent(honest, ok2),
-			percent(honest*work, ok2), percent(held, ok3), percent(held*work, ok3))
+			percent(honest*work, ok2), percent(bare, ok3), percent(bare*work, ok3))
 	}
 	return t
+}
+
+// unstaked is a deal with no stake at risk.
+func unstaked(d trust.Deal) trust.Deal {
+	d.Terms.Disputes.AtRiskUNTX = 0
+	return d
 }
 
 // policies are what each way to verify makes of nonsense.
 func (r *report) policies() (t table) {
 	t.add("Policy|Not found, NTX|Found, NTX|Least rate, 1 shard|Least rate, %d shards|Why", r.setup.Deal.Shards)
 	all, c := r.setup.Deal, r.setup.check(0)
-	row := func(what string, d trust.Deal, found float64, rate func(trust.Deal) (float64, bool), why string) {
+	row := func(what string, d trust.Deal, found float64, looks bool, why string) {
 		one := d
 		one.Shards = 1
-		a, ok := rate(one)
-		b, ok2 := rate(d)
+		a, ok := one.LeastRate(c, 0)
+		b, ok2 := d.LeastRate(c, 0)
+		ok, ok2 = ok && looks, ok2 && looks
 		t.add("%s|%+.2f|%+.2f|%s|%s|%s", what, d.Paid()/ntx, found/ntx, percent(a, ok), percent(b, ok2), why)
 	}
-	least := func(d trust.Deal) (float64, bool) { return d.LeastRate(c, 0) }
 	plain := all
 	plain.Terms.Disputes = plutus.Disputes{}
-	row("`accept`", plain, plain.Found(c), least, "what has the right form is paid")
-	row("`review`, no attesters", plain, plain.Found(c), least, "it commits, and claims after the review, whatever you think")
-	row("training, no attesters", plain, plain.Found(c), least, "the same; hashes and traffic show who did not take part, not who lied")
-	row("attesters, shards run again", all, all.Found(c), least, "it concedes: the dispute's cost, or walks away: the penalty; never its stake")
-	row("the same, stake always lost", all, all.Judged(), func(d trust.Deal) (float64, bool) { return d.LeastRateHeld(c, 0) }, "not what the contracts do today")
-	never := func(trust.Deal) (float64, bool) { return 0, false }
-	row("`voucher_every`", all, 0, never, "it redeems what it has, with its whole bond, before anybody can dispute")
+	row("`accept`", plain, plain.Found(c), true, "what has the right form is paid")
+	row("`review`, no attesters", plain, plain.Found(c), true, "it commits, and claims after the review, whatever you think")
+	row("training, no attesters", plain, plain.Found(c), true, "the same; hashes and traffic show who did not take part, not who lied")
+	row("attesters, shards run again", all, all.Found(c), true, "it has committed before anything is approved, and only a verdict is left: cost, slash and stake")
+	bare := unstaked(all)
+	row("the same, no stake at risk", bare, bare.Found(c), true, "a verdict takes cost and slash")
+	row("`voucher_every`", all, 0, false, "it redeems what it has, with its whole bond, before anybody can dispute")
 	return t
 }
 
@@ -131,7 +137,7 @@ const bearable = 0.1
 
 // units are how finely a price must be divided, and what stake would do instead.
 func (r *report) units(rates []float64) (t table) {
-	t.add("Rate|Shards of a lot, at least|Unit at most, NTX|Stake at risk that would do for a lot of one shard, were it always lost, NTX|" +
+	t.add("Rate|Shards of a lot, at least|Unit at most, NTX|Stake at risk that does for a lot of one shard, NTX|" +
 		"Vouchers, at least, so that one that does nothing gets a tenth|Unit at most, NTX")
 	for _, rate := range rates {
 		d, c := r.setup.Deal, r.setup.check(0)
@@ -139,22 +145,23 @@ func (r *report) units(rates []float64) (t table) {
 		n, ok := d.LeastShards(c, 0)
 		v, ok2 := d.LeastUnits(c, bearable*d.Paid())
 		d.Shards = 1
-		stake, ok3 := d.LeastStakeHeld(c, 0)
+		stake, ok3 := d.LeastStake(c, 0)
 		t.add("%.0f %%|%s|%s|%s|%s|%s", 100*rate, bound(ok, "%d", n), bound(ok, "%.3f", d.Paid()/ntx/float64(n)),
 			bound(ok3, "%.1f", float64(stake)/ntx), bound(ok2, "%d", v), bound(ok2, "%.4f", d.Paid()/ntx/float64(v)))
 	}
 	return t
 }
 
-// captures are the stakes that keep a provider from fighting, by how many attesters can be hired.
+// captures are the rates and stakes at which nonsense earns nothing, by how many attesters can be hired.
 func (r *report) captures(shares []float64) (t table) {
 	q := r.setup.Deal.Terms.Disputes
 	n := len(q.Attesters.List())
-	t.add("Attesters for hire|Chance that %d of %d are|Stake at risk, at least, NTX", q.Threshold, n)
+	t.add("Attesters for hire|Chance that %d of %d are|Least rate|Stake at risk, at least, at %.0f %%, NTX", q.Threshold, n, 100*r.setup.Rate)
 	for _, x := range shares {
 		w := panel(n, int(q.Threshold), x)
-		stake, ok := r.setup.Deal.LeastStake(r.setup.check(w))
-		t.add("%.0f %%|%.1f %%|%s", 100*x, 100*w, bound(ok, "%.2f", float64(stake)/ntx))
+		rate, ok := r.setup.Deal.LeastRate(r.setup.check(w), 0)
+		stake, ok2 := r.setup.Deal.LeastStake(r.setup.check(w), 0)
+		t.add("%.0f %%|%.1f %%|%s|%s", 100*x, 100*w, percent(rate, ok), bound(ok2, "%.2f", float64(stake)/ntx))
 	}
 	return t
 }
@@ -214,14 +221,13 @@ func (r *report) sides() (t table) {
 		t.add("%s|%+.2f|%.2f|%+.2f|%.2f|%s", what, provider/ntx, providerFee, requester/ntx, fee(escrow.KindOpen)+requesterFee, other)
 	}
 	payee := market.FormatNTX(q.CostUNTX) + " to the payee"
-	row("nothing: approved", paid-work, 0, -paid, fee(escrow.KindApprove), "–")
+	row("nothing: approved", paid-work, fee(escrow.KindCommit), -paid, fee(escrow.KindApprove), "–")
 	row("approval withheld: committed, claimed", paid-work, fee(escrow.KindCommit, escrow.KindClaim), -paid, 0, "–")
 	row("false dispute, judged right", paid-work, fee(escrow.KindCommit, escrow.KindVerdict), -paid-cost, fee(escrow.KindDispute), payee)
 	row("false dispute, given up", paid-work, fee(escrow.KindCommit), -paid-cost, fee(escrow.KindDispute, escrow.KindConcede), payee)
 	row("false dispute, no verdict", d.Lapse()-work, fee(escrow.KindCommit, escrow.KindLapse), -d.Lapse(), fee(escrow.KindDispute), "–")
 	row("no-show", d.Walk(), 0, -d.Walk(), fee(escrow.KindRefund), "–")
 	row("late: worked, missed commit_by", d.Walk()-work, 0, -d.Walk(), fee(escrow.KindRefund), "–")
-	row("nonsense, found, conceded", d.Concede(), fee(escrow.KindCommit, escrow.KindConcede), 0, fee(escrow.KindDispute), payee)
 	slash := plutus.PenaltyOf(d.PriceUNTX, q.SlashBps)
 	row("nonsense, found, judged", d.Judged(), fee(escrow.KindCommit), 0, fee(escrow.KindDispute, escrow.KindVerdict),
 		payee+", "+market.FormatNTX(slash+q.AtRiskUNTX)+" to the sink")
@@ -256,7 +262,7 @@ func (r *report) generated() string {
 		market.FormatNTX(q.CostUNTX), market.FormatNTX(q.BondUNTX), float64(q.SlashBps)/100, market.FormatNTX(q.AtRiskUNTX), q.Threshold, len(q.Attesters.List()))
 	fmt.Fprintf(&b, "### By policy\n\nWhat nonsense brings, and how often shards must be run again so that it earns nothing.\n\n%s\n", r.policies().markdown())
 	fmt.Fprintf(&b, "### How often to look\n\nThe least rate at which nonsense does not pay; cost is the work that it means to the requester, of the price.\n\n%s\n", r.bounds().markdown())
-	fmt.Fprintf(&b, "### Units and stakes\n\n%s\nA stake keeps a provider from waiting for a verdict that it hopes attesters for hire will give:\n\n%s\n", r.units(unitRates).markdown(), r.captures(sweepCrooks).markdown())
+	fmt.Fprintf(&b, "### Units and stakes\n\n%s\nAttesters for hire make looking worth less. What it then takes so that nonsense earns nothing:\n\n%s\n", r.units(unitRates).markdown(), r.captures(sweepCrooks).markdown())
 	fmt.Fprintf(&b, "### Played\n\n%d jobs of %d lots, of %d shards, of which honest requesters run %.0f %% again; %.0f %% of attesters can be hired.\n\n%s\n"+
 		"Lots of requesters are those of honest providers only, and their profit is what they keep of the price.\n\n%s\n",
 		s.Jobs, s.Lots, d.Shards, 100*s.Rate, 100*s.Crook, r.actors().markdown(), r.promised().markdown())
@@ -270,8 +276,8 @@ func (r *report) generated() string {
 		"5 %% in %s.\n\n", worth(r.result.falsePrice()), worth(r.checkedPrice()))
 	fmt.Fprintf(&b, "### Where it flips\n\n%s\n%s\n", rates.markdown(), crooks.markdown())
 	fmt.Fprintf(&b, "### What goes wrong, and what it costs\n\nOf one such lot. Plus is gain; ADA are fees, the opening included. What the work cost an honest provider is taken off.\n\n%s\n"+
-		"Of one of %d such lots in a [slice](../reference/slices.md). The others are settled and pay nothing, but in the last row.\n"+
-		"A lot that has left can be disputed as above.\n\n%s", r.sides().markdown(), plutus.MaxShares, r.sliced().markdown())
+		"Of one of %d lots of that price in a [slice](../reference/slices.md), of a job without attesters. The others are settled and pay\n"+
+		"nothing, but in the last row.\n\n%s", r.sides().markdown(), plutus.MaxShares, r.sliced().markdown())
 	return b.String()
 }
 
