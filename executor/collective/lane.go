@@ -27,7 +27,7 @@ type lane struct {
 	turns   turns
 	current atomic.Pointer[header]
 	scratch []byte // one segment, of the receiver
-	small   []byte // direct exchange: a slot per rank, and one to send from
+	slots   []byte // direct exchange: a slot per rank, and one to send from
 	work    []byte // what is rounded, or part of it; nil between operations
 	packed  []byte // one segment as int8, of the sender
 	counts  *kernel.Counts
@@ -158,7 +158,7 @@ func (l *lane) expect(p *pipe, h header) error {
 		return &PeerError{p.rank, p.id, ErrFrame, err.Error()}
 	}
 	if got != h {
-		return &PeerError{p.rank, p.id, ErrMismatch, fmt.Sprintf("rank %d is in %v, rank %d in %v", l.g.Rank(), h, p.rank, got)}
+		return l.g.apart(p.link, h, got)
 	}
 	return nil
 }
@@ -224,7 +224,7 @@ func (l *lane) do(o Operation) func(h header) error {
 			case n == 1:
 				return nil
 			case len(o.Dst) <= smallBytes:
-				return l.directGather(h, parts)
+				return l.directGather(h, o.Dst, parts)
 			}
 			return l.ring(h, l.allGatherHops(parts, c), c)
 		}

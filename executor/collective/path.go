@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // directLook is how often a peer that is reached through a relay is looked at for a direct connection.
@@ -168,4 +169,21 @@ func (l *link) path() path {
 		}
 	}
 	return path{}
+}
+
+// local says whether all others are on this machine, as far as can be told: each is reached at the address that this rank
+// has on the same connection.
+func (g *Group) local() bool {
+	for _, l := range g.links {
+		if l == nil {
+			continue
+		}
+		c := l.ctl.Conn()
+		here, err := manet.ToIP(c.LocalMultiaddr())
+		there, err2 := manet.ToIP(c.RemoteMultiaddr())
+		if err != nil || err2 != nil || !here.Equal(there) || pathOf(c).relay != "" {
+			return false
+		}
+	}
+	return true
 }
