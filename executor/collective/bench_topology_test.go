@@ -4,8 +4,6 @@ package collective
 
 import (
 	"fmt"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -24,10 +22,9 @@ const farBytes = 32 << 20
 
 // benchTopology sums between two places, laid out in three ways.
 func benchTopology(t *testing.T) (all []measure.Measure) {
-	only := os.Getenv("BENCH_ONLY")
 	for _, c := range farPlaces {
 		name := fmt.Sprintf("topology/2x%d_%dmbit_%dms", c.each, c.mbit, c.ms)
-		if only != "" && !strings.HasPrefix(name, only) {
+		if !wanted(name) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {

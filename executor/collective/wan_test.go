@@ -149,10 +149,9 @@ const wanRounds = 3
 
 // benchWANs sends and sums between two namespaces. Of a sum each rank sends as many bytes as there are to sum.
 func benchWANs(t *testing.T) (all []measure.Measure) {
-	only := os.Getenv("BENCH_ONLY")
 	for _, c := range wans {
 		name := fmt.Sprintf("wan/%dmbit_%dms_%gloss", c.mbit, c.ms, c.loss)
-		if only != "" && !strings.HasPrefix(name, only) {
+		if !wanted(name) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
