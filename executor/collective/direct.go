@@ -5,15 +5,28 @@ import "github.com/tallycompute/tally/executor/collective/kernel"
 const (
 	// smallBytes is the largest payload exchanged directly between all pairs.
 	smallBytes = 16 << 10
-	smallSlot  = headerBytes + smallBytes
+	// localBytes is the largest that goes through rank 0 where all are on one machine. A ring passes as many bytes, and overlaps
+	// more, but wakes each rank 2(n-1) times.
+	localBytes = 64 << 10
 )
 
-// slot is rank r's part of the small buffer; slot(Size()) is the one sent from.
+// small is the largest operation, as it is, that is done at once rather than round the ring.
+func (p *plan) small() int {
+	if p.local {
+		return localBytes
+	}
+	return smallBytes
+}
+
+// slot has room for so many bytes of rank r; slot(Size()) is what is sent.
 func (l *lane) slot(r, n int) []byte {
 	if l.slots == nil {
-		l.slots = make([]byte, (l.g.Size()+1)*smallSlot)
+		l.slots = make([][]byte, l.g.Size()+1)
 	}
-	return l.slots[r*smallSlot+headerBytes:][:n]
+	if need := headerBytes + n; len(l.slots[r]) < need {
+		l.slots[r] = make([]byte, max(need, headerBytes+smallBytes))
+	}
+	return l.slots[r][headerBytes:][:n]
 }
 
 // direct sends header and out to every rank and reads each rank's payload, of bytes(rank) bytes, into its slot.
@@ -27,7 +40,7 @@ func (l *lane) direct(h header, out []byte, bytes func(rank int) int) error {
 // tell sends header and payload as one to the ranks behind pipes; nil is this one.
 func (l *lane) tell(h header, payload []byte, to []*pipe) error {
 	copy(l.slot(l.g.Size(), len(payload)), payload)
-	frame := l.slots[l.g.Size()*smallSlot:][:headerBytes+len(payload)]
+	frame := l.slots[l.g.Size()][:headerBytes+len(payload)]
 	h.put(frame)
 	for _, p := range to {
 		if p == nil {
@@ -61,18 +74,19 @@ func (l *lane) hear(h header, bytes func(rank int) int, from []*pipe) error {
 // many messages there are: all tell rank 0, which folds and tells them.
 func (l *lane) small(h header, out []byte, bytes func(rank int) int, dst []byte, fold func()) error {
 	me, hub, others := l.g.Rank(), l.pipes[:1], l.pipes[1:]
-	copy(l.slot(me, len(out)), out)
-	switch {
-	case !l.g.plan.Load().local:
+	switch local := l.g.plan.Load().local; {
+	case !local:
 		if err := l.direct(h, out, bytes); err != nil {
 			return err
 		}
+		copy(l.slot(me, len(out)), out)
 		fold()
 		return nil
 	case me == 0:
 		if err := l.hear(h, bytes, others); err != nil {
 			return err
 		}
+		copy(l.slot(me, len(out)), out)
 		fold()
 		return l.tell(h, dst, others)
 	}

@@ -61,7 +61,8 @@
 //
 // Up to 16 KiB an operation is a direct exchange: every rank sends header and payload to every other and folds them in
 // rank order; or, where the plan has all on one machine, every rank to rank 0, which sends header and result to all: 2(n-1)
-// messages for the cores they share, instead of n(n-1), and bit-identical. Above, allreduce is a
+// messages for the cores they share, instead of n(n-1), and bit-identical. On one machine that goes for an allreduce as it
+// is, an allgather and a broadcast of up to 64 KiB, too. Above, allreduce is a
 // reduce-scatter and an allgather round the ring in 256 KiB segments, allgather
 // the second half of that, and broadcast a chain from the root. Reducescatter and alltoall are sent directly, at step d
 // to the rank d further on, segment by segment. As bf16, what travels round the ring is rounded at each rank. As int8,
