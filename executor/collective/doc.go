@@ -63,7 +63,7 @@
 // rank order; or, where the plan has all on one machine, every rank to rank 0, which sends header and result to all: 2(n-1)
 // messages for the cores they share, instead of n(n-1), and bit-identical. On one machine that goes for an allreduce as it
 // is, an allgather and a broadcast of up to 64 KiB, too. Above, allreduce is a
-// reduce-scatter and an allgather round the ring in 256 KiB segments, allgather
+// reduce-scatter and an allgather round the ring in segments, allgather
 // the second half of that, and broadcast a chain from the root. Reducescatter and alltoall are sent directly, at step d
 // to the rank d further on, segment by segment. As bf16, what travels round the ring is rounded at each rank. As int8,
 // each rank rounds what it sends directly to the rank that folds a part, and that one rounds the sum: 1024 values share
@@ -75,7 +75,7 @@
 // the first, 8. (1) The digest of what this rank knows of the lines between them, or 0: if all say the same, 2 and 3
 // are left out. Each asks each other on lane 0, and is answered on lane 1: a u32 and so many bytes, none for an echo,
 // all ones when that was all; the answer is a u64 of the nanoseconds in which they came. (2) The rank's round trips in
-// microseconds, u32 each. If one is 4 ms or more, and it takes no more than 24 phases, they then ask with trains: of 64
+// microseconds, u32 each; less than 4 ms to a rank on its machine, however busy that is. If one is more, and it takes no more than 24 phases, they then ask with trains: of 64
 // KiB, and four times as many each time, up to 4 MiB. Places are ranks with less than 4 ms between them, directly or by
 // others. First, at step d, each rank asks the one d further on in its place; then at step d, for each of the first two
 // ranks of a place and each of those of the place d further on, the former asks the latter. Each begins with a phase of

@@ -92,7 +92,7 @@ func (p *pipe) write(b []byte, payload int) error {
 	p.writing.begin()
 	defer p.writing.end()
 	for len(b) > 0 {
-		next := b[:min(len(b), segmentBytes)]
+		next := b[:min(len(b), p.group.segment)]
 		p.hold(&p.writing, &p.group.service.paces.out, len(next))
 		n, err := p.stream.Write(next)
 		if n > 0 {

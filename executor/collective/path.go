@@ -3,6 +3,7 @@ package collective
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -171,19 +172,19 @@ func (l *link) path() path {
 	return path{}
 }
 
-// local says whether all others are on this machine, as far as can be told: each is reached at the address that this rank
-// has on the same connection.
+// local says whether all others are on this machine.
 func (g *Group) local() bool {
-	for _, l := range g.links {
-		if l == nil {
-			continue
-		}
-		c := l.ctl.Conn()
-		here, err := manet.ToIP(c.LocalMultiaddr())
-		there, err2 := manet.ToIP(c.RemoteMultiaddr())
-		if err != nil || err2 != nil || !here.Equal(there) || pathOf(c).relay != "" {
-			return false
-		}
+	return !slices.ContainsFunc(g.links, func(l *link) bool { return l != nil && !l.local() })
+}
+
+// local says whether the peer is on this machine, as far as can be told: it is reached at the address that this rank has on
+// the same connection.
+func (l *link) local() bool {
+	c := l.ctl.Conn()
+	here, err := manet.ToIP(c.LocalMultiaddr())
+	if err != nil {
+		return false
 	}
-	return true
+	there, err := manet.ToIP(c.RemoteMultiaddr())
+	return err == nil && here.Equal(there) && pathOf(c).relay == ""
 }
