@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Times the collectives against plaintext Gloo and over emulated long lines, and writes bench/collectives.json. Fetches
-# Debian's Gloo, without installing it, where it is missing.
+# Debian's Gloo, without installing it, where it is missing. A look at some rows, which writes nothing: BENCH_ONLY is a pattern
+# of them (64MB/n=4, 1KB/*, memory, wan/*, topology/*), and BENCH_WIRE what they travel as (f32,plain).
 set -euo pipefail
 [ "$(id -u)" = 0 ] || { echo "bench-collectives needs root, for the network namespaces of its long lines: sudo make bench-collectives" >&2; exit 1; }
 cd "$(dirname "$0")"
@@ -18,5 +19,7 @@ if [ ! -e /usr/include/gloo/allreduce.h ]; then
 fi
 echo "bench-collectives: compiling the anchor"
 g++ -O3 -march=native -std=c++14 "${flags[@]}" testdata/gloobench.cc -o "$tmp/gloobench" -lgloo -lpthread
-GLOOBENCH=$tmp/gloobench BENCH_OUT=$(cd ../.. && pwd)/bench/collectives.json \
+out=$(cd ../.. && pwd)/bench/collectives.json
+[ -z "${BENCH_ONLY:-}${BENCH_WIRE:-}" ] || out=$tmp/collectives.json
+GLOOBENCH=$tmp/gloobench BENCH_OUT=$out \
   go test -tags bench -count=1 -timeout 30m -v -run '^TestBenchCollectives$' . | grep --line-buffered -v '^=== '

@@ -25,17 +25,39 @@ import (
 	"github.com/tallycompute/tally/testnet/measure"
 )
 
-// benched are the sizes and how often each is summed in a round.
-var benched = []struct {
+// A size is one that is summed, and how often in a round.
+type size struct {
 	name              string
 	bytes, iterations int
-}{
-	{"1KB", 1 << 10, 400},
-	{"64KB", 64 << 10, 100},
-	{"1MB", 1 << 20, 30},
-	{"16MB", 16 << 20, 5},
-	{"64MB", 64 << 20, 2},
-	{"256MB", 256 << 20, 1},
+	plain             bool // without encryption, too
+}
+
+var benched = []size{
+	{"1KB", 1 << 10, 400, false},
+	{"64KB", 64 << 10, 100, false},
+	{"1MB", 1 << 20, 30, false},
+	{"16MB", 16 << 20, 5, false},
+	{"64MB", 64 << 20, 2, true},
+	{"256MB", 256 << 20, 1, false},
+}
+
+// wires are what it travels as: BENCH_WIRE, such as f32,plain, if that is set.
+func (s size) wires() []string {
+	if some := os.Getenv("BENCH_WIRE"); some != "" {
+		return strings.Split(some, ",")
+	}
+	wires := []string{"f32", "bf16", "int8"}
+	if s.plain {
+		wires = append(wires, inPlain)
+	}
+	return wires
+}
+
+// wanted says whether a row is one of BENCH_ONLY, a pattern such as 64MB/n=4, 1KB/* or wan/*, or that is not set.
+func wanted(row string) bool {
+	only := os.Getenv("BENCH_ONLY")
+	match, err := filepath.Match(only, row)
+	return match || err != nil || only == ""
 }
 
 const (
@@ -56,23 +78,14 @@ var (
 // TestBenchCollectives times allreduce between processes on this machine, one a rank, in turns with Gloo's.
 func TestBenchCollectives(t *testing.T) {
 	var all []measure.Measure
-	only := os.Getenv("BENCH_ONLY") // such as "64MB/n=4", for a look at one
-	wires := []string{"f32", "bf16", "int8"}
-	if one := os.Getenv("BENCH_WIRE"); one != "" {
-		wires = []string{one}
-	}
 	for _, n := range []int{2, 4, 8} {
-		if !strings.Contains(only+" ", fmt.Sprintf("/n=%d ", n)) && only != "" {
+		sizes := slices.DeleteFunc(slices.Clone(benched), func(b size) bool { return !wanted(fmt.Sprintf("%s/n=%d", b.name, n)) })
+		if len(sizes) == 0 {
 			continue
 		}
-		if strings.HasPrefix(only, "wan") {
-			break
-		}
 		ours := ourCrew(t, n)
-		for _, b := range benched {
-			if !strings.HasPrefix(only, b.name+"/") && only != "" {
-				continue
-			}
+		for _, b := range sizes {
+			wires := b.wires()
 			times, cpus := map[string][]float64{}, map[string][]float64{}
 			start := time.Now()
 			algorithms := glooAlgorithms
@@ -101,7 +114,7 @@ func TestBenchCollectives(t *testing.T) {
 		}
 		ours.dismiss(t)
 	}
-	if only == "" || only == "memory" {
+	if wanted("memory") {
 		all = append(all, benchMemory(t)...)
 	}
 	all = append(all, benchWANs(t)...)
@@ -295,11 +308,18 @@ func TestBenchRank(t *testing.T) {
 		}
 		defer pprof.StopCPUProfile()
 	}
+	var plain [orderedLanes][]stream
 	for {
 		var what string
 		var bytes, iterations int
 		if _, err := fmt.Fscanln(in, &what, &bytes, &iterations); err != nil {
 			break
+		}
+		if what == inPlain {
+			if plain[0] == nil {
+				plain = bareLanes(t, g)
+			}
+			plain = swap(g, plain)
 		}
 		debug.FreeOSMemory() // of the run before: the ranks share this machine
 		buf := make([]float32, bytes/4)
@@ -359,6 +379,9 @@ func TestBenchRank(t *testing.T) {
 			fmt.Fprintf(&times, " %.2f", float64(time.Since(start).Nanoseconds())/1000)
 		}
 		fmt.Printf("%.6f%s\n", cpuSeconds()-before, times.String())
+		if what == inPlain {
+			plain = swap(g, plain)
+		}
 	}
 	if err := g.Close(t.Context()); err != nil {
 		t.Error(err)

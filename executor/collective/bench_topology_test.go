@@ -23,6 +23,9 @@ const farBytes = 32 << 20
 func benchTopology(t *testing.T) (all []measure.Measure) {
 	for _, c := range farPlaces {
 		name := fmt.Sprintf("topology/2x%d_%dmbit_%dms", c.each, c.mbit, c.ms)
+		if !wanted(name) {
+			continue
+		}
 		overWAN(t, name, c.mbit, c.ms, 0, func(t *testing.T, w *wan) {
 			took := map[string]float64{}
 			for _, laying := range []string{"rank_order", "solved", "teams"} {

@@ -180,7 +180,8 @@ func (s *Service) dialBundle(ctx context.Context, to peer.ID, at string, size in
 	return b, nil
 }
 
-// dialTCP also gives the round trip: the other end's system has answered, whatever its programs are doing.
+// dialTCP also gives the round trip of the handshake: the other end's system has answered, whatever its programs are doing,
+// and where this one's says when, it does not count how busy ours are.
 func dialTCP(ctx context.Context, at string) (*straightStream, time.Duration, error) {
 	var d net.Dialer
 	start := time.Now()
@@ -188,7 +189,11 @@ func dialTCP(ctx context.Context, at string) (*straightStream, time.Duration, er
 	if err != nil {
 		return nil, 0, err
 	}
-	return newStraight(conn), time.Since(start), nil
+	took := time.Since(start)
+	if rtt := roundTrip(conn); rtt > 0 {
+		took = min(took, rtt)
+	}
+	return newStraight(conn), took, nil
 }
 
 // gathering are the bundles of which some connections have not come yet.

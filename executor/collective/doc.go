@@ -13,14 +13,14 @@
 //
 // A group ends with its first lost member. A [Circle] goes on with a majority: see there, and [MeetProtocol].
 //
-// # Between agents: protocol /tally/collective/3
+// # Between agents: protocol /tally/collective/4
 //
 // Every pair of ranks shares six streams, all opened by the lower peer ID: one for control, and one for each of five
 // lanes. libp2p has authenticated the peer; the hello names the group. All integers are little endian.
 //
 // Hello, 96 bytes, dialer to acceptor:
 //
-//	0  magic "TLYC"   4  version u16 = 3   6  kind u8 (2 control, 16 + lane)   7  zero
+//	0  magic "TLYC"   4  version u16 = 4   6  kind u8 (2 control, 16 + lane)   7  zero
 //	8  epoch u64     16  from rank u32    20  to rank u32   24  size u32   28  zero
 //	32 job [32]byte  64  view hash [32]byte = sha256("tally/collective/view/1", job, epoch, peers)
 //
@@ -59,9 +59,11 @@
 // next rank of the ring and checks the one from the previous rank before it
 // uses a byte, so that ranks that disagree find out.
 //
-// Up to 16 KiB an operation is a direct exchange: every rank sends header and
-// payload to every other and folds them in rank order. Above, allreduce is a
-// reduce-scatter and an allgather round the ring in 256 KiB segments, allgather
+// Up to 16 KiB an operation is a direct exchange: every rank sends header and payload to every other and folds them in
+// rank order; or, where the plan has all on one machine, every rank to rank 0, which sends header and result to all: 2(n-1)
+// messages for the cores they share, instead of n(n-1), and bit-identical. On one machine that goes for an allreduce as it
+// is, an allgather and a broadcast of up to 64 KiB, too. Above, allreduce is a
+// reduce-scatter and an allgather round the ring in segments, allgather
 // the second half of that, and broadcast a chain from the root. Reducescatter and alltoall are sent directly, at step d
 // to the rank d further on, segment by segment. As bf16, what travels round the ring is rounded at each rank. As int8,
 // each rank rounds what it sends directly to the rank that folds a part, and that one rounds the sum: 1024 values share
@@ -73,23 +75,25 @@
 // the first, 8. (1) The digest of what this rank knows of the lines between them, or 0: if all say the same, 2 and 3
 // are left out. Each asks each other on lane 0, and is answered on lane 1: a u32 and so many bytes, none for an echo,
 // all ones when that was all; the answer is a u64 of the nanoseconds in which they came. (2) The rank's round trips in
-// microseconds, u32 each. If one is 4 ms or more, and it takes no more than 24 phases, they then ask with trains: of 64
+// microseconds, u32 each; less than 4 ms to a rank on its machine, however busy that is. If one is more, and it takes no more than 24 phases, they then ask with trains: of 64
 // KiB, and four times as many each time, up to 4 MiB. Places are ranks with less than 4 ms between them, directly or by
 // others. First, at step d, each rank asks the one d further on in its place; then at step d, for each of the first two
 // ranks of a place and each of those of the place d further on, the former asks the latter. Each begins with a phase of
 // nothing. (3) KiB a second that came from each rank, or 0. (4) From rank 0, the plan: the ranks in the order of the
-// ring, u16 each, rank 0 first; then again by teams, with the highest bit set where one begins, or zeros. (5) Nothing.
+// ring, u16 each, rank 0 first, with the highest bit set where all are on one machine, which is where rank 0 reaches them at
+// the address it has itself; then again by teams, with the highest bit set where one begins, or zeros. (5) Nothing.
 // The digests from the first phase after 2 on are the first 8 bytes of sha256 over what was gathered before, so that
 // ranks that were told different things find out. What goes round goes in the plan's order. In teams, an allreduce as
 // it is or as bf16 is folded in up to 4 blocks up each team's chain, round the ring of those that begin one, and comes
 // down.
 //
-// Control stream: 16-byte frames, an abort, ready or go followed by its text:
+// Control stream: 16-byte frames, a heartbeat, abort, ready or go followed by its text:
 //
 //	0  type u8 (1 heartbeat, 2 abort, 3 bye, 4 ready, 5 go, 6 had)   1  cause u8   2  text length u16 (≤ 1024)
 //	4  rank u32 (the rank an abort blames, or the sender)     8  sequence u64
 //
-// A heartbeat's sequence is the last operation without a name that was entered, a go's the number of goes. Ready's text
+// A heartbeat's sequence is the last operation without a name that was entered, and its text the headers of those under way:
+// ranks that are in different ones, and do not read of each other, find out. A go's sequence is the number of goes. Ready's text
 // is the name, a zero byte and what the operation is, for people and for comparison; go's the name. In a circle, had's rank
 // is a track (0 operations without a name, 1 by name) and its sequence the operation up to which the sender has all results.
 //
@@ -138,6 +142,7 @@
 // # History
 //
 //   - 2026-11: spares: an answer at meetings and a hello of the gate that say that it is over, within the same versions.
+//   - 2026-11: version 4 between agents: through rank 0 on one machine; heartbeats say what is under way.
 //   - 2026-11: version 3 between agents: surveys.
 //   - 2026-11: the largest values as a wire format, and residuals with bf16, within the same versions.
 //   - 2026-11: version 3 of the gate: elastic jobs, admission, epochs and bodies in replies; meeting version 2.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -70,6 +71,31 @@ func TestMismatchNamesBothRanks(t *testing.T) {
 				_ = g.Close(t.Context())
 			}
 		})
+	}
+}
+
+// TestMismatchInOtherWays has one rank sum something small, which on one machine goes through rank 0, and the others something
+// large, which goes round, or the other way about: they need not read a byte of each other, and are told by heartbeats.
+func TestMismatchInOtherWays(t *testing.T) {
+	const n = 4
+	for odd := range n {
+		for _, small := range []bool{true, false} {
+			t.Run(fmt.Sprintf("rank %d, small %v", odd, small), func(t *testing.T) {
+				w := newWorld(t, n, Options{Heartbeat: 50 * time.Millisecond})
+				for r, err := range w.each(func(r int) error {
+					b := make([]float32, 10)
+					if (r == odd) != small {
+						b = make([]float32, 100_000)
+					}
+					return w.groups[r].Do(t.Context(), sum(b, b, Sum))
+				}) {
+					if !errors.Is(err, ErrMismatch) && !errors.Is(err, ErrAborted) || strings.Count(err.Error(), "operation 1") < 2 || strings.Count(err.Error(), "rank ") < 2 {
+						t.Errorf("rank %d is not told of both ranks and their operations: %v", r, err)
+					}
+				}
+				w.drop()
+			})
+		}
 	}
 }
 

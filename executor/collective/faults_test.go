@@ -7,10 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,23 +63,26 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			crew := faultCrew(t, n)
-			crew.until(t, func(r, steps, members int) bool { return steps >= 5 })
+			crew.until(t, "5 steps", func(_ int, at report) bool { return at.steps >= 5 })
 			f.does(t, crew.cmds[victim].Process)
 			start := time.Now()
-			from := crew.steps()
-			crew.until(t, func(r, steps, members int) bool {
-				return r == victim && f.left < n || steps > from[r]+1 && members == f.left
+			from := crew.reports()
+			crew.until(t, fmt.Sprintf("another step of %d members", f.left), func(r int, at report) bool {
+				return r == victim && f.left < n || at.steps > from[r].steps+1 && at.members == f.left
 			})
 			took := time.Since(start)
 			if f.name == "cut_off_30s" { // until it is back, finds itself left out, and stops
-				err := crew.cmds[victim].Wait()
-				if err == nil {
+				crew.until(t, "the end of who was cut off", func(r int, at report) bool { return r != victim || at.over })
+				if crew.reports()[victim].err == nil {
 					t.Error("who was cut off went on")
 				}
 			}
 			crew.compare(t)
 			all = append(all, measure.Measure{Name: "faults/" + f.name + "/next_step", Value: took.Seconds(), Unit: "s"})
 		})
+	}
+	if t.Failed() {
+		return
 	}
 	if err := measure.Table(os.Stdout, all); err != nil {
 		t.Fatal(err)
@@ -95,112 +99,6 @@ func signal(t *testing.T, p *os.Process, s syscall.Signal) {
 	}
 }
 
-// faulty are the processes of one circle and what they have said.
-type faulty struct {
-	cmds []*exec.Cmd
-	mu   sync.Mutex
-	news *sync.Cond
-	said [][]string // by rank: "step members digest"
-}
-
-func faultCrew(t *testing.T, n int) *faulty {
-	t.Helper()
-	f := &faulty{said: make([][]string, n)}
-	f.news = sync.NewCond(&f.mu)
-	var readers []*bufio.Scanner
-	var peers []string
-	var says []func(string)
-	for r := range n {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestFaultRank$", "-test.timeout", "30m")
-		cmd.Env = append(os.Environ(), fmt.Sprintf("FAULT_RANK=%d", r))
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-		})
-		s := bufio.NewScanner(out)
-		if !s.Scan() {
-			t.Fatalf("rank %d says nothing", r)
-		}
-		peers, readers, f.cmds = append(peers, s.Text()), append(readers, s), append(f.cmds, cmd)
-		says = append(says, func(line string) { fmt.Fprintln(in, line) })
-	}
-	for r, s := range readers {
-		says[r](strings.Join(peers, " "))
-		go func() {
-			for s.Scan() {
-				if strings.Count(s.Text(), " ") == 2 {
-					f.mu.Lock()
-					f.said[r] = append(f.said[r], s.Text())
-					f.news.Broadcast()
-					f.mu.Unlock()
-				}
-			}
-		}()
-	}
-	return f
-}
-
-func (f *faulty) steps() []int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	all := make([]int, len(f.said))
-	for r, said := range f.said {
-		all[r] = len(said)
-	}
-	return all
-}
-
-// until waits for every rank; the test's own limit is the hang.
-func (f *faulty) until(t *testing.T, ok func(r, steps, members int) bool) {
-	t.Helper()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for {
-		left := 0
-		for r, said := range f.said {
-			members := 0
-			if len(said) > 0 {
-				members, _ = strconv.Atoi(strings.Fields(said[len(said)-1])[1])
-			}
-			if !ok(r, len(said), members) {
-				left++
-			}
-		}
-		if left == 0 {
-			return
-		}
-		f.news.Wait()
-	}
-}
-
-// compare finds a step with two results.
-func (f *faulty) compare(t *testing.T) {
-	t.Helper()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	results := map[string]string{}
-	for r, said := range f.said {
-		for _, line := range said {
-			words := strings.Fields(line)
-			if first, had := results[words[0]]; had && first != words[2] {
-				t.Errorf("step %s: rank %d has %s, another %s", words[0], r, words[2], first)
-			}
-			results[words[0]] = words[2]
-		}
-	}
-}
-
 // TestFaultRank is one process of TestFaults.
 func TestFaultRank(t *testing.T) {
 	rank, err := strconv.Atoi(os.Getenv("FAULT_RANK"))
@@ -208,7 +106,7 @@ func TestFaultRank(t *testing.T) {
 		t.Fatalf("FAULT_RANK: %v: run TestFaults", err)
 	}
 	h := newHost(t)
-	s := NewService(h, quiet())
+	s := NewService(h, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	defer func() { _ = s.Close() }()
 	if err := s.ListenStraight(); err != nil {
 		t.Fatal(err)
@@ -263,7 +161,9 @@ func TestRandomFaults(t *testing.T) {
 		trials.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, each))
 			for faults.Load() < int64(times) && !t.Failed() {
+				stop := standsStill(fmt.Sprintf("FAULT_SEED=%d: trial %d", seed, each))
 				faults.Add(int64(randomTrial(t, rng, outcomes)))
+				stop()
 			}
 		})
 	}
@@ -273,6 +173,25 @@ func TestRandomFaults(t *testing.T) {
 	if outcomes.finished.Load() == 0 || outcomes.lost.Load() == 0 {
 		t.Error("the faults were all too hard, or all too soft")
 	}
+}
+
+// standsStill ends the run, with all stacks, if a trial does not: it ends its operations after two minutes itself.
+func standsStill(what string) (stop func()) {
+	over := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(faultLook)
+		defer tick.Stop()
+		for range 2 * int(faultLimit/faultLook) {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+			}
+		}
+		debug.SetTraceback("all")
+		panic(what + " stands still: see where its members wait")
+	}()
+	return func() { close(over) }
 }
 
 // outcomes are how members ended.

@@ -1,6 +1,7 @@
 package collective
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -28,6 +29,7 @@ func TestForgedFrames(t *testing.T) {
 		return f
 	}
 	say := func(c control) []byte { return c.encode() }
+	pulse := func(under []byte) []byte { return say(control{typ: controlHeartbeat, rank: 1, text: string(under)}) }
 	long := say(control{typ: controlAbort, rank: 1})
 	binary.LittleEndian.PutUint16(long[2:], maxText+1)
 	for name, c := range map[string]struct {
@@ -48,6 +50,10 @@ func TestForgedFrames(t *testing.T) {
 		"cut in its payload": {lane: append(honest[:headerBytes:headerBytes], make([]byte, 999)...), hangUp: true, kind: ErrLost, says: "operation 1"},
 
 		"unknown control frame": {control: []byte(strings.Repeat("x", controlBytes)), kind: ErrFrame, says: "control"},
+		"oversized heartbeat":   {control: pulse(bytes.Repeat(honest, orderedLanes+1)), kind: ErrFrame, says: "control"},
+		"half a heartbeat":      {control: pulse(honest[:20]), kind: ErrFrame, says: "control"},
+		"nonsense in one":       {control: pulse(bad(4, 200)), kind: ErrFrame, says: "out of bounds"},
+		"another operation":     {control: pulse(head(func(h *header) { h.op = Broadcast })), lane: honest, kind: ErrMismatch, says: "broadcast"},
 		"oversized abort":       {control: long, kind: ErrFrame, says: "control"},
 		"ready for another":     {control: say(control{typ: controlReady, rank: 0, text: "w\x00sum"}), kind: ErrFrame, says: "out of its place"},
 		"ready without a name":  {control: say(control{typ: controlReady, rank: 1, text: "w"}), kind: ErrFrame, says: "without a name"},

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	protocolVersion = 3
+	protocolVersion = 4
 	helloBytes      = 96
 	welcomeBytes    = 8
 	headerBytes     = 48
@@ -248,7 +248,7 @@ func decodeControl(b []byte) (control, int, error) {
 	c := control{typ: controlType(b[0]), why: cause(b[1]), rank: binary.LittleEndian.Uint32(b[4:]), seq: binary.LittleEndian.Uint64(b[8:])}
 	n := int(binary.LittleEndian.Uint16(b[2:]))
 	if c.typ < controlHeartbeat || c.typ > controlHad || c.why > causeMeets || c.rank >= MaxPeers || n > maxText ||
-		(n > 0 && (c.typ == controlHeartbeat || c.typ == controlBye || c.typ == controlHad)) || (c.why != causeOther && c.typ != controlAbort) {
+		(n > 0 && (c.typ == controlBye || c.typ == controlHad)) || (c.typ == controlHeartbeat && (n%headerBytes != 0 || n > orderedLanes*headerBytes)) || (c.why != causeOther && c.typ != controlAbort) {
 		return control{}, 0, fmt.Errorf("%w: control frame out of bounds", ErrFrame)
 	}
 	return c, n, nil

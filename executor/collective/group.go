@@ -35,6 +35,7 @@ type Group struct {
 	plan     atomic.Pointer[plan]
 	strain   strain
 	lines    *matrix // what the plan was made of; nil: nothing was measured
+	segment  int     // bytes of a ring's segments here
 
 	starting sync.Mutex // guards closed and seq, and the order of turns
 	closed   bool
@@ -63,6 +64,8 @@ func newGroup(s *Service, v View, o Options) *Group {
 		names: newNames(),
 		done:  make(chan struct{}),
 		quit:  make(chan struct{}),
+
+		segment: segmentBytes,
 	}
 	for r, p := range v.Peers {
 		if r != v.Rank {
@@ -240,6 +243,9 @@ func (g *Group) connect(ctx context.Context) error {
 		case <-ctx.Done():
 			return &PeerError{l.rank, l.id, ErrTimeout, fmt.Sprintf("rank %d waited for it to join: %v", g.view.Rank, ctx.Err())}
 		}
+	}
+	if g.local() {
+		g.segment = localSegment
 	}
 	return nil
 }

@@ -8,10 +8,10 @@ type halver struct {
 	sum []byte // a segment's
 }
 
-func newHalver(o Operation) halver {
+func newHalver(o Operation, segment int) halver {
 	h := halver{of: o}
 	if o.Residual != nil {
-		h.sum = make([]byte, 2*segmentBytes)
+		h.sum = make([]byte, 2*segment)
 	}
 	return h
 }

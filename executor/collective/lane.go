@@ -26,10 +26,10 @@ type lane struct {
 	pipes   []*pipe // by rank; nil at our own
 	turns   turns
 	current atomic.Pointer[header]
-	scratch []byte // one segment, of the receiver
-	small   []byte // direct exchange: a slot per rank, and one to send from
-	work    []byte // what is rounded, or part of it; nil between operations
-	packed  []byte // one segment as int8, of the sender
+	scratch []byte   // one segment, of the receiver
+	slots   [][]byte // what is small: one of each rank, and one to send from
+	work    []byte   // what is rounded, or part of it; nil between operations
+	packed  []byte   // one segment as int8, of the sender
 	counts  *kernel.Counts
 }
 
@@ -92,7 +92,7 @@ func (p *pipe) write(b []byte, payload int) error {
 	p.writing.begin()
 	defer p.writing.end()
 	for len(b) > 0 {
-		next := b[:min(len(b), segmentBytes)]
+		next := b[:min(len(b), p.group.segment)]
 		p.hold(&p.writing, &p.group.service.paces.out, len(next))
 		n, err := p.stream.Write(next)
 		if n > 0 {
@@ -158,7 +158,7 @@ func (l *lane) expect(p *pipe, h header) error {
 		return &PeerError{p.rank, p.id, ErrFrame, err.Error()}
 	}
 	if got != h {
-		return &PeerError{p.rank, p.id, ErrMismatch, fmt.Sprintf("rank %d is in %v, rank %d in %v", l.g.Rank(), h, p.rank, got)}
+		return l.g.apart(p.link, h, got)
 	}
 	return nil
 }
@@ -186,7 +186,8 @@ func (l *lane) run(ctx context.Context, t turn, h header, body func(header) erro
 
 // do is what a lane does for each kind.
 func (l *lane) do(o Operation) func(h header) error {
-	n, c, teams := l.g.Size(), l.g.cycle(), l.g.plan.Load().teams
+	n, c, p := l.g.Size(), l.g.cycle(), l.g.plan.Load()
+	teams := p.teams
 	switch o.Kind {
 	case AllReduce:
 		switch {
@@ -198,7 +199,7 @@ func (l *lane) do(o Operation) func(h header) error {
 					func() error { return l.ring(h, l.allReduceHops(o, c), c) },
 					func(parts [][]byte) error { return l.ring(h, l.allGatherHops(parts, c), c) })
 			}
-		case len(o.Src) <= smallBytes: // rounding would save nothing
+		case len(o.Src) <= smallBytes || o.Wire == AsItIs && len(o.Src) <= p.small(): // rounding would save nothing
 			return func(h header) error { return l.directReduce(h, o) }
 		case teams != nil && (o.Wire == AsItIs || o.Wire == AsBF16 && o.Residual == nil):
 			return func(h header) error { return l.levels(h, o, teams) }
@@ -212,7 +213,7 @@ func (l *lane) do(o Operation) func(h header) error {
 		switch {
 		case n == 1:
 			return func(header) error { return nil }
-		case len(o.Dst) <= smallBytes:
+		case len(o.Dst) <= p.small():
 			return func(h header) error { return l.directBroadcast(h, o.Dst) }
 		}
 		return func(h header) error { return l.ring(h, l.broadcastHops(o.Dst, o.Root, c), c) }
@@ -223,8 +224,8 @@ func (l *lane) do(o Operation) func(h header) error {
 			switch {
 			case n == 1:
 				return nil
-			case len(o.Dst) <= smallBytes:
-				return l.directGather(h, parts)
+			case len(o.Dst) <= p.small():
+				return l.directGather(h, o.Dst, parts)
 			}
 			return l.ring(h, l.allGatherHops(parts, c), c)
 		}

@@ -164,7 +164,10 @@ func (l *link) controlLoop(g *Group) error {
 		l.heard.Add(1)
 		switch c.typ {
 		case controlHeartbeat:
-			l.seq.Store(c.seq)
+			if err := g.feel(l, c, text); err != nil {
+				g.fail(err)
+				return err
+			}
 		case controlAbort:
 			g.fail(g.reported(l, c, text))
 		case controlReady, controlGo, controlHad:

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-var sizes = []int{0, 1, 3, 1000, smallBytes/4 - 1, smallBytes / 4, smallBytes/4 + 1, 1<<18 + 3, 5_000_000}
+var sizes = []int{0, 1, 3, 1000, smallBytes/4 - 1, smallBytes / 4, smallBytes/4 + 1, localBytes / 4, localBytes/4 + 1, 1<<18 + 3, 5_000_000}
 
 func TestAllReduceSum(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 4} {
@@ -99,7 +99,7 @@ func TestAllReduceOtherReductions(t *testing.T) {
 func TestBroadcastGatherBarrier(t *testing.T) {
 	for _, n := range []int{1, 2, 4} {
 		w := newWorld(t, n, Options{})
-		for _, size := range []int{0, 1, smallBytes, smallBytes + 1, 1<<20 + 12} {
+		for _, size := range []int{0, 1, smallBytes, smallBytes + 1, localBytes, localBytes + 1, 1<<20 + 12} {
 			for root := range n {
 				want := bytesOf(inputs(root, size/4+1))[:size]
 				bufs := make([][]byte, n)

@@ -3,12 +3,14 @@ package collective
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // directLook is how often a peer that is reached through a relay is looked at for a direct connection.
@@ -168,4 +170,21 @@ func (l *link) path() path {
 		}
 	}
 	return path{}
+}
+
+// local says whether all others are on this machine.
+func (g *Group) local() bool {
+	return !slices.ContainsFunc(g.links, func(l *link) bool { return l != nil && !l.local() })
+}
+
+// local says whether the peer is on this machine, as far as can be told: it is reached at the address that this rank has on
+// the same connection.
+func (l *link) local() bool {
+	c := l.ctl.Conn()
+	here, err := manet.ToIP(c.LocalMultiaddr())
+	if err != nil {
+		return false
+	}
+	there, err := manet.ToIP(c.RemoteMultiaddr())
+	return err == nil && here.Equal(there) && pathOf(c).relay == ""
 }

@@ -16,6 +16,8 @@ type plan struct {
 	// teams are ranks near each other, each team's leader first, in the order of the leaders' own ring: what is summed goes
 	// up to the leaders, round their ring, and down. Nil: it goes round the one ring.
 	teams [][]int
+	// local says that all ranks are on one machine: what is small goes through rank 0.
+	local bool
 	// rate is what the ring should get through, in bytes a second; 0: not known.
 	rate float64
 	// far says that some lines are long, and why is for people.
@@ -205,14 +207,20 @@ func leaders(teams [][]int) []int {
 	return all
 }
 
-// A plan on the wire is the ring, a u16 for each rank, and the teams' ranks, likewise, with the highest bit set where a team
-// begins; all zeros without teams.
-const teamBegins = 1 << 15
+// A plan on the wire is the ring, a u16 for each rank, with the highest bit of the first set where all are on one machine,
+// and the teams' ranks, likewise, with that bit set where a team begins; all zeros without teams.
+const (
+	onOneMachine = 1 << 15
+	teamBegins   = 1 << 15
+)
 
 func (p *plan) encode() []byte {
 	var b []byte
 	for _, r := range p.ring {
 		b = binary.LittleEndian.AppendUint16(b, uint16(r))
+	}
+	if p.local {
+		binary.LittleEndian.PutUint16(b, onOneMachine|binary.LittleEndian.Uint16(b))
 	}
 	for _, t := range p.teams {
 		for i, r := range t {
@@ -244,6 +252,8 @@ func decodePlan(b []byte, n int) (*plan, error) {
 			p.teams[last] = append(p.teams[last], x&^teamBegins)
 		}
 	}
+	p.local = p.ring[0]&onOneMachine != 0
+	p.ring[0] &^= onOneMachine
 	if !permutes(p.ring, n) || p.ring[0] != 0 {
 		return nil, fmt.Errorf("%w: a ring that is not one of %d ranks", ErrFrame, n)
 	}

@@ -74,6 +74,9 @@ func (p probe) trip() error {
 		}
 		best = min(best, time.Since(start))
 	}
+	if p.g.links[p.rank].local() { // what takes longer are busy cores
+		best = min(best, farTime-time.Microsecond)
+	}
 	p.trips[p.rank] = micros(best)
 	return p.say(probeOver)
 }

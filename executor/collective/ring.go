@@ -7,9 +7,13 @@ import (
 	"github.com/tallycompute/tally/executor/collective/kernel"
 )
 
-// segmentBytes is the unit of the pipeline: what is received, folded and passed
-// on while the next one is under way.
-const segmentBytes = 256 << 10
+const (
+	// segmentBytes is the unit of the pipeline: what is received, folded and passed on while the next one is under way.
+	segmentBytes = 256 << 10
+	// localSegment is that round a ring where all ranks are on one machine: larger ones wake each other less, and over a line
+	// each would take longer. Ranks need not have the same.
+	localSegment = 2 * segmentBytes
+)
 
 // A hop is one step of a pipeline: what this rank sends to the next rank and
 // what it receives from the previous one. What is sent in any hop but the first
@@ -87,7 +91,7 @@ func (l *lane) allReduceHops(o Operation, c cycle) []hop {
 func (l *lane) bf16Hops(o Operation, c cycle) []hop {
 	n, me := len(c.ranks), c.at
 	half := l.buffer(len(o.Src) / 2)
-	send, receive := newHalver(o), newHalver(o)
+	send, receive := newHalver(o, l.g.segment), newHalver(o, l.g.segment)
 	hops := make([]hop, 0, 2*(n-1))
 	for i := range 2 * (n - 1) {
 		out, in := mod(me-i, n), mod(me-i-1, n)
@@ -142,7 +146,7 @@ func (l *lane) ring(h header, hops []hop, c cycle) error {
 	next, prev := l.pipes[c.rank(c.at+1)], l.pipes[c.rank(c.at-1)]
 	segments := 0
 	for _, p := range hops {
-		segments += (len(p.recv) + segmentBytes - 1) / segmentBytes
+		segments += (len(p.recv) + l.g.segment - 1) / l.g.segment
 	}
 	ready := make(chan struct{}, segments)
 	return l.both(
@@ -177,8 +181,8 @@ func (l *lane) ringSend(h header, hops []hop, next *pipe, ready <-chan struct{})
 		return l.broken(next, h, err)
 	}
 	for i, p := range hops {
-		for lo := 0; lo < len(p.send); lo += segmentBytes {
-			hi := min(lo+segmentBytes, len(p.send))
+		for lo := 0; lo < len(p.send); lo += l.g.segment {
+			hi := min(lo+l.g.segment, len(p.send))
 			if i > 0 {
 				select {
 				case <-ready:
@@ -205,8 +209,8 @@ func (l *lane) ringReceive(h header, hops []hop, prev *pipe, ready chan<- struct
 	bytes := 0
 	defer func() { came(bytes) }()
 	for _, p := range hops {
-		for lo := 0; lo < len(p.recv); lo += segmentBytes {
-			hi := min(lo+segmentBytes, len(p.recv))
+		for lo := 0; lo < len(p.recv); lo += l.g.segment {
+			hi := min(lo+l.g.segment, len(p.recv))
 			bytes += hi - lo
 			into := p.recv[lo:hi]
 			if p.fold != nil {
@@ -230,7 +234,7 @@ func (l *lane) ringReceive(h header, hops []hop, prev *pipe, ready chan<- struct
 // segment is the receiver's scratch.
 func (l *lane) segment() []byte {
 	if l.scratch == nil {
-		l.scratch = make([]byte, segmentBytes)
+		l.scratch = make([]byte, l.g.segment)
 	}
 	return l.scratch
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // Protocol is the libp2p protocol between agents.
-const Protocol protocol.ID = "/tally/collective/3"
+const Protocol protocol.ID = "/tally/collective/4"
 
 const (
 	handshakeTime = 10 * time.Second

@@ -124,7 +124,9 @@ func (s *survey) run(known *matrix) error {
 		if now := s.g.plan.Load(); now != nil {
 			there = now.ring
 		}
-		out = choose(m, there, s.g.opts.near, !s.g.opts.noTeams).encode()
+		best := choose(m, there, s.g.opts.near, !s.g.opts.noTeams)
+		best.local = s.g.local()
+		out = best.encode()
 	}
 	if all, err = s.gather(out); err != nil {
 		return err

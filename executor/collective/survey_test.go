@@ -305,6 +305,9 @@ func TestForgedPlan(t *testing.T) {
 			t.Errorf("%v: %v, %v", ring, p, err)
 		}
 	}
+	if p, err := decodePlan((&plan{ring: []int{0, 2, 1}, local: true}).encode(), 3); err != nil || !p.local || p.String() != "0 2 1" {
+		t.Errorf("on one machine: %v, %v", p, err)
+	}
 	for _, teams := range [][][]int{{{0, 1, 2}}, {{0}, {1, 1}}, {{0, 1}, {3}}} {
 		if p, err := decodePlan((&plan{ring: []int{0, 1, 2}, teams: teams}).encode(), 3); !errors.Is(err, ErrFrame) {
 			t.Errorf("%v: %v, %v", teams, p, err)

@@ -3,6 +3,7 @@ package collective
 import (
 	"net"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,16 @@ func eager(c net.Conn) {
 func unsent(c net.Conn) (n int) {
 	socket(c, func(fd int) { n, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQNSD) })
 	return n
+}
+
+// roundTrip is what the system has measured of a connection; 0: nothing.
+func roundTrip(c net.Conn) (rtt time.Duration) {
+	socket(c, func(fd int) {
+		if info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			rtt = time.Duration(info.Rtt) * time.Microsecond
+		}
+	})
+	return rtt
 }
 
 func socket(c net.Conn, f func(fd int)) {

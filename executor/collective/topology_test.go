@@ -226,6 +226,7 @@ func FuzzRow(f *testing.F) {
 func FuzzPlan(f *testing.F) {
 	f.Add((&plan{ring: []int{0, 2, 1, 3}, teams: [][]int{{2, 0}, {1, 3}}}).encode())
 	f.Add(inRankOrder(5, "").encode())
+	f.Add((&plan{ring: []int{0, 1, 2}, local: true}).encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := decodePlan(b, len(b)/4)
 		if err != nil {

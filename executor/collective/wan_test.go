@@ -163,6 +163,9 @@ func overWAN(t *testing.T, name string, mbit, ms int, loss float64, do func(t *t
 func benchWANs(t *testing.T) (all []measure.Measure) {
 	for _, c := range wans {
 		name := fmt.Sprintf("wan/%dmbit_%dms_%gloss", c.mbit, c.ms, c.loss)
+		if !wanted(name) {
+			continue
+		}
 		overWAN(t, name, c.mbit, c.ms, c.loss, func(t *testing.T, w *wan) {
 			ours := rankCrew(t, 2, func(rank int) []string {
 				return []string{"ip", "netns", "exec", w.space(rank), "env", "BENCH_LISTEN=/ip4/" + wanAddress(rank) + "/tcp/0"}

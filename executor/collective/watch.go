@@ -28,19 +28,22 @@ func (g *Group) watch() {
 	for i := range lanes {
 		reads[i], writes[i] = make([]idle, len(g.links)), make([]idle, len(g.links))
 	}
+	var pulse control
 	for beat := 0; ; beat++ {
 		select {
 		case <-g.quit:
 			return
 		case <-tick.C:
 		}
-		entered := g.entered.Load()
+		if beat%looks == 0 {
+			pulse = g.pulse()
+		}
 		for r, l := range g.links {
 			if l == nil {
 				continue
 			}
 			if beat%looks == 0 {
-				l.post(control{typ: controlHeartbeat, rank: uint32(g.view.Rank), seq: entered})
+				l.post(pulse)
 				g.told.repeat(l)
 			}
 			if silent[r].step(l.heard.Load(), true) >= silence && !g.leaving.Load() {
