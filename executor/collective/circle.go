@@ -47,7 +47,7 @@ type Circle struct {
 	traffic  map[peer.ID]Traffic
 	lines    *matrix           // between the members, as last measured
 	wants    map[int]time.Time // places in the roster of who asked to come in, and when
-	calls    map[int]int // of places: times they were let in since they last came
+	calls    map[int]int       // of places: times they were let in since they last came
 	letIn    *arrivals
 	missed   bitmap // spares that were not there when they were wanted
 	ending   Ending
