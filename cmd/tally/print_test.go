@@ -121,7 +121,8 @@ func TestSparesAreShown(t *testing.T) {
 	var out bytes.Buffer
 	printPlan(&out, market.Plan{Spares: 1, Chosen: []market.Choice{{Shards: []uint32{0}}, {Shards: []uint32{1}}, {Shards: []uint32{2}}}}, nil)
 	printOutcome(&out, requester.Outcome{Lots: []requester.LotOutcome{
-		{Shards: []uint32{2}, Spare: true, Accepted: true}, {Shards: []uint32{3}, Spare: true, Accepted: true, StoodBy: true},
+		{Shards: []uint32{2}, Spare: true, Accepted: true},
+		{Shards: []uint32{3}, Spare: true, Accepted: true, StoodBy: true},
 		{Shards: []uint32{4}, Spare: true, StoodBy: true, Rejected: "nobody saw it"},
 	}}, false, nil)
 	ended := market.ShardResult{Index: 0, Circle: &market.Circle{Members: []uint32{0, 2}, StoodBy: []uint32{3}}}
