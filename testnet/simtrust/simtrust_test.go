@@ -83,7 +83,7 @@ func TestNoBounds(t *testing.T) {
 	if got, want := r.units([]float64{0})[1], ([]string{"0 %", "none", "none", "none", "none", "none"}); !slices.Equal(got, want) {
 		t.Errorf("nobody looks: %q, want %q", got, want)
 	}
-	if got, want := r.captures([]float64{1})[1], ([]string{"100 %", "100.0 %", "none"}); !slices.Equal(got, want) {
+	if got, want := r.captures([]float64{1})[1], ([]string{"100 %", "100.0 %", "none", "none"}); !slices.Equal(got, want) {
 		t.Errorf("all attesters are for hire: %q, want %q", got, want)
 	}
 	r.result = Result{FalseLoss: 2, HonestPrice: 1000, HonestLots: 1, FalseFees: 1, Audits: 50, Priced: 1000, DisputeFees: 1}
