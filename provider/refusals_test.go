@@ -241,7 +241,7 @@ func TestPendingChange(t *testing.T) {
 	b.said = []chain.UTxO{u}
 	b.balance()
 	_, err = b.propose()
-	refusal(t, err, market.RefusedTx, "is mine and not the bond input")
+	refusal(t, err, market.RefusedTx, "is not in the chain")
 }
 
 // TestBondSpent: a bond that went elsewhere meanwhile is not signed for.

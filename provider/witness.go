@@ -68,11 +68,11 @@ func (d *Daemon) checks(ctx context.Context, tx *chain.Tx, r reservation, p mark
 	if err != nil {
 		return nil, err
 	}
-	resolved, err := d.resolved(ctx, tx, p)
+	part, err := d.part(ctx, terms)
 	if err != nil {
 		return nil, err
 	}
-	part, err := d.part(ctx, terms)
+	resolved, err := d.resolved(ctx, tx, p)
 	if err != nil {
 		return nil, err
 	}
