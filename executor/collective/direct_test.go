@@ -14,7 +14,7 @@ func TestSmallWays(t *testing.T) {
 	w := newWorld(t, n, Options{})
 	laid := *w.groups[0].plan.Load()
 	for r, g := range w.groups {
-		if p := g.plan.Load(); !p.local || p.String() != "0 1 2 3" {
+		if p := g.plan.Load(); !p.local || p.String() != "0 1 2 3" || !g.lines.near(farTime) || g.segment != localSegment {
 			t.Fatalf("rank %d, on the others' machine, is laid out as %v", r, p)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -53,7 +54,6 @@ func TestForgedFrames(t *testing.T) {
 		"oversized heartbeat":   {control: pulse(bytes.Repeat(honest, orderedLanes+1)), kind: ErrFrame, says: "control"},
 		"half a heartbeat":      {control: pulse(honest[:20]), kind: ErrFrame, says: "control"},
 		"nonsense in one":       {control: pulse(bad(4, 200)), kind: ErrFrame, says: "out of bounds"},
-		"another operation":     {control: pulse(head(func(h *header) { h.op = Broadcast })), lane: honest, kind: ErrMismatch, says: "broadcast"},
 		"oversized abort":       {control: long, kind: ErrFrame, says: "control"},
 		"ready for another":     {control: say(control{typ: controlReady, rank: 0, text: "w\x00sum"}), kind: ErrFrame, says: "out of its place"},
 		"ready without a name":  {control: say(control{typ: controlReady, rank: 1, text: "w"}), kind: ErrFrame, says: "without a name"},
@@ -88,6 +88,35 @@ func TestForgedFrames(t *testing.T) {
 			w.drop()
 		})
 	}
+}
+
+// TestHeartbeatOfAnotherOperation has a member send what is expected of it, and say all the while that it is in another
+// operation.
+func TestHeartbeatOfAnotherOperation(t *testing.T) {
+	w := newWorld(t, 2, Options{})
+	h := Operation{Kind: Broadcast, Dst: make([]byte, 100_000)}.header()
+	h.seq, h.epoch = 1, 1
+	under := make([]byte, headerBytes)
+	h.put(under)
+	var forging sync.WaitGroup
+	forging.Go(func() {
+		for {
+			select {
+			case <-w.groups[0].Done():
+				return
+			case <-time.After(10 * time.Millisecond):
+				w.groups[1].links[0].post(control{typ: controlHeartbeat, rank: 1, text: string(under)})
+			}
+		}
+	})
+	buf := make([]float32, 25_000)
+	err := w.groups[0].Do(t.Context(), sum(buf, buf, Sum))
+	forging.Wait()
+	var pe *PeerError
+	if !errors.As(err, &pe) || pe.Rank != 1 || pe.Kind != ErrMismatch || !strings.Contains(err.Error(), "broadcast") {
+		t.Errorf("rank 0: %v", err)
+	}
+	w.drop()
 }
 
 // TestFloodOfNames has a member announce names without end: rank 0 keeps no more of them than may be in flight.
