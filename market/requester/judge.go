@@ -129,7 +129,7 @@ func (f *follower) late(ctx context.Context, lots []escrow.Lot) error {
 			if !l.StoodBy {
 				good += uint32(len(l.Shards))
 			}
-			more = more || !l.Accepted
+			more = more || !l.Joined
 		}
 	}
 	if !more {
@@ -148,7 +148,8 @@ func (f *follower) gather(ctx context.Context, good uint32) error {
 		return f.fail(ctx, err)
 	}
 	for i := range f.rec.Lots {
-		if l := &f.rec.Lots[i]; !f.rec.Spec.Job.Waits() {
+		l := &f.rec.Lots[i]
+		if l.Joined = l.Good; !f.rec.Spec.Job.Waits() {
 			l.Accepted = l.Good
 		}
 	}

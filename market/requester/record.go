@@ -49,6 +49,7 @@ type lotRecord struct {
 	Result   []byte       `json:"result,omitempty"`   // signed; its outputs are here if it is good
 	Good     bool         `json:"good,omitempty"`     // every program ended well and its outputs are what was signed
 	StoodBy  bool         `json:"stood_by,omitempty"` // a spare that was not called in, by its own word
+	Joined   bool         `json:"joined,omitempty"`   // its outputs are gathered with the others'
 	Accepted bool         `json:"accepted,omitempty"` // to be approved
 	Audit    *auditRecord `json:"audit,omitempty"`    // nil: nothing was drawn yet
 	Rejected string       `json:"rejected,omitempty"` // why the result does not count

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/tallycompute/tally/escrow"
 	"github.com/tallycompute/tally/market"
@@ -50,5 +51,35 @@ func TestVoucherKey(t *testing.T) {
 	}
 	if other, err := r.voucherKey([16]byte{2}); err != nil || bytes.Equal(one, other) {
 		t.Errorf("one key for two jobs: %v", err)
+	}
+}
+
+// TestReviewedIsGatheredOnce: while a person decides, what came is not gathered again at every block.
+func TestReviewedIsGatheredOnce(t *testing.T) {
+	w := newWorld(t, 2)
+	again := 0
+	w.on = func(e Event) {
+		if e.Message == "a late result was added" {
+			again++
+		}
+		if !e.Entered || e.Phase != Gathered {
+			return
+		}
+		go func() {
+			time.Sleep(200 * time.Millisecond) // some blocks
+			for shard := range uint32(2) {
+				if _, err := w.now.Wish(t.Context(), e.ID, shard, Approve); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	o, err := w.now.Run(t.Context(), w.spec(market.General, "shards: {count: 2}\nverify: {policy: review, window: 30m}\n"), yes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.checkPaid(t, o, 2)
+	if again > 0 {
+		t.Errorf("gathered %d times more", again)
 	}
 }
