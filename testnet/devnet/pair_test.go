@@ -22,7 +22,7 @@ func together(t *testing.T, a, b *client) {
 }
 
 // TestFork cuts two producers apart, pays the same money to different people on either side, and joins them again: one
-// payment stays, and the client of the side that loses sees the rollback.
+// payment stays, and the client of the side that loses sees the rollback. What that side is sent from then on gets to the other.
 func TestFork(t *testing.T) {
 	t.Parallel()
 	const depth = 6
@@ -47,6 +47,9 @@ func TestFork(t *testing.T) {
 		l.accepted(t, lost)
 		l.await(t, "blocks to lose", func(b ledger.Block) bool { return b.BlockNumber() >= fork+depth })
 		chain.producer(loser).do(t, "stall?for=1m")
+		if err := l.submit(pay(l, alice, wallet(t, l, alice), carol.address(), 3_000_000).bytes(t)); err != nil { // waits, and is nothing to the winner
+			t.Fatal(err)
+		}
 		height := l.tip(t).BlockNumber() + 3
 		w.await(t, "the longer chain", func(b ledger.Block) bool { return b.BlockNumber() > height })
 		chain.do(t, "heal")
@@ -57,6 +60,9 @@ func TestFork(t *testing.T) {
 		chain.producer(loser).do(t, "stall?for=0s")
 		wants(t, l, lost, "BadInputsUTxO")
 		together(t, w, l)
+		next := pay(l, alice, wallet(t, l, alice), bob.address(), 2_000_000).bytes(t)
+		l.accepted(t, next)
+		w.eventually(t, "what the one that follows was sent", func() bool { return w.holds(txID(t, next)) })
 	}
 	if status, said := chain.producer(0).command(t, "rollback?blocks=1"); status != http.StatusBadRequest || !strings.Contains(said, "cut the link") {
 		t.Errorf("a rollback of one of two: %d %q", status, said)

@@ -143,13 +143,20 @@ func (f *Faults) Slow(_ context.Context, every time.Duration) error {
 // alone is a topology without peers.
 func alone() *topology.TopologyConfig { return &topology.TopologyConfig{UseLedgerAfterSlot: -1} }
 
-// Follow makes the node take its chain from the one at an address and forge nothing itself.
+// Follow makes the node take its chain from the one at an address and forge nothing itself. What waits in its mempool is
+// dropped: it is offered to the other as soon as there is a connection, some of it may be spent there, and dingo v0.66.0
+// takes no more transactions from a peer that offered one it refused.
 func (f *Faults) Follow(address string) error {
 	if _, err := netip.ParseAddrPort(address); err != nil {
 		return fmt.Errorf("%w: %q is no address and port", ErrFault, address)
 	}
 	f.tap.set(func(t *tap) { t.shut = true })
 	f.peers.LoadTopologyConfig(alone()) // forgets any other
+	var waiting []string
+	for _, tx := range f.pool.Transactions() {
+		waiting = append(waiting, tx.Hash)
+	}
+	f.pool.RemoveTxsByHash(waiting)
 	if err := f.peers.AddPeer(address, peergov.PeerSourceTopologyLocalRoot); err != nil {
 		return fmt.Errorf("follow %s: %w", address, err)
 	}
