@@ -219,6 +219,19 @@ func anotherPolicy(w *world, d *chain.Draft) {
 	d.Scripts = append(d.Scripts, script)
 }
 
+// threePolicies has a third policy mint beside one like that, so that only the slices' own looks.
+func threePolicies(w *world, d *chain.Draft) {
+	anotherPolicy(w, d)
+	second := chain.HashScript(chaintest.Accepts(4))
+	for _, s := range w.afters(8) {
+		if h := chain.HashScript(s); bytes.Compare(h[:], second[:]) > 0 {
+			w.mintsToo(d, s)
+			return
+		}
+	}
+	panic("no script comes after " + second.String())
+}
+
 // lotsBy makes the lots ones of another policy.
 func lotsBy(w *world, d *chain.Draft, h chain.ScriptHash, redeemer []byte) {
 	m := minted(d, w.Policy)
@@ -275,6 +288,7 @@ func leaveAttacks() attacks {
 			relotOf(1, func(*world, *Lot) {})(w, d)
 		}},
 		{"a lot of another policy", "leave.lots", anotherPolicy},
+		{"a lot of another policy, and a third policy mints", "tx.mint", threePolicies},
 		{"who stays is put out", "leave.signer", func(w *world, d *chain.Draft) {
 			resay(2, leaversData(0, []byte{}, 1, root))(w, d)
 		}},
@@ -391,6 +405,7 @@ func finishAttacks() attacks {
 		{"a slot before commit_by", "finish.time", func(w *world, d *chain.Draft) { d.From, d.Until = w.commitBy-1, w.commitBy+w.span-1 }},
 		{"from commit_by on", "", func(w *world, d *chain.Draft) { d.From, d.Until = w.commitBy, w.commitBy+w.span }},
 		{"a lot of another policy", "finish.lots", anotherPolicy},
+		{"a lot of another policy, and a third policy mints", "tx.mint", threePolicies},
 		{"the slice's token and another are burned", "finish.burn", func(w *world, d *chain.Draft) {
 			w.give(d, alienToken(w))
 			mintsOf(true, alienToken, -1)(w, d)
