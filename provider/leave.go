@@ -114,7 +114,9 @@ func (d *Daemon) fellow(ctx context.Context, from peer.ID, id market.JobID) (k c
 	if !ok || from == d.id || terms.Policy != d.Contracts.Policy {
 		return k, res, errNoSlice
 	}
-	k, _ = lot.Payment.Key()
+	if k, ok = lot.Payment.Key(); !ok {
+		return k, res, errNoSlice
+	}
 	return k, res, nil
 }
 
