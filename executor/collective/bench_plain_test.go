@@ -42,7 +42,7 @@ func bareLanes(t *testing.T, g *Group) (lanes [orderedLanes][]stream) {
 			if _, err := c.Write([]byte{byte(i), byte(g.Rank())}); err != nil {
 				t.Fatal(err)
 			}
-			lanes[i][r] = bare{c}
+			lanes[i][r] = bare{raw(c)}
 		}
 	}
 	for range orderedLanes * (g.Size() - 1 - g.Rank()) {
@@ -54,7 +54,7 @@ func bareLanes(t *testing.T, g *Group) (lanes [orderedLanes][]stream) {
 		if _, err := io.ReadFull(c, who[:]); err != nil {
 			t.Fatal(err)
 		}
-		lanes[who[0]][who[1]] = bare{c}
+		lanes[who[0]][who[1]] = bare{raw(c)}
 	}
 	return lanes
 }

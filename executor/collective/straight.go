@@ -150,7 +150,7 @@ type straightStream struct {
 	next             byte   // what that record says
 }
 
-func newStraight(c net.Conn) *straightStream { return &straightStream{ahead: ahead{Conn: c}} }
+func newStraight(c net.Conn) *straightStream { return &straightStream{ahead: ahead{Conn: raw(c)}} }
 
 // secure does the handshake, by which each end proves its peer ID; want is the other's, if it is known.
 func (s *straightStream) secure(id *libp2ptls.Identity, want peer.ID, side func(net.Conn, *tls.Config) *tls.Conn) (peer.ID, error) {
