@@ -188,8 +188,14 @@ func (o *observed) Backward(ctx context.Context, p chain.Point) error {
 	return o.Handler.Backward(ctx, p)
 }
 
-// decodeBlock reads a block of any era, and the hash of the one before it.
+// decodeBlock reads a block of any era, and the hash of the one before it. The ledger library takes a null for a block or a
+// header, and panics when it is asked about one: what it cannot bear is as little a block as what it refuses.
 func decodeBlock(era uint, raw []byte) (b chain.Block, before chain.BlockHash, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("block of era %d: %w: %v", era, ErrUnexpected, p)
+		}
+	}()
 	lb, err := ledger.NewBlockFromCbor(era, raw)
 	if err != nil {
 		return b, before, fmt.Errorf("block of era %d: %w: %w", era, ErrUnexpected, err)

@@ -1,3 +1,5 @@
+//go:build !race
+
 package collective
 
 import (
@@ -11,7 +13,8 @@ import (
 // raw has a TCP connection's reads and writes made without a word to Go's scheduler. They do not block, for its socket is
 // non-blocking, and the longest copies a segment: some 0.1 ms. A scheduler that is told of them takes the processor from whoever
 // is in one for more than 20 µs and gives it to another thread, and wakes its monitor when all have waited: a change of
-// threads for each segment and for each small message, where a rank has one processor.
+// threads for each segment and for each small message, where a rank has one processor. The race detector sees what happens before
+// what by the calls that are told: with it (raw_other.go) they are.
 func raw(c net.Conn) net.Conn {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {

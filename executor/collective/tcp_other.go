@@ -15,6 +15,3 @@ func roundTrip(net.Conn) time.Duration { return 0 }
 
 // unsent is not known here: connections take turns.
 func unsent(net.Conn) int { return 0 }
-
-// raw is for systems whose calls Go makes through its scheduler alone.
-func raw(c net.Conn) net.Conn { return c }
