@@ -137,6 +137,9 @@ func TestManyInFlightMend(t *testing.T) {
 					kill()
 				}()
 			}
+			if r == 0 && k == 5 || r == 3 && k == 9 { // however fast they are, they do not come to the end
+				<-ctx.Done()
+			}
 			var handles []*Handle
 			var dsts [][]float32
 			place := func(i int) int { // names, which are the odd ones, come in another order on each rank

@@ -287,7 +287,7 @@ func TestSparesUnderLoss(t *testing.T) {
 			w := newCircus(t, members, spares, o)
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
-			ends := make([][]int64, members+spares)
+			ends, dead := make([][]int64, members+spares), make([]bool, members+spares)
 			errs := w.each(func(r int) (err error) {
 				living, kill := context.WithCancel(ctx)
 				defer kill()
@@ -304,11 +304,16 @@ func TestSparesUnderLoss(t *testing.T) {
 						state, err = w.most(living, r, state)
 						continue
 					}
-					if state[0] == dies[r] && dies[r] > 0 {
+					switch {
+					case dies[r] == 0 || state[0] < dies[r]:
+					case !dead[r]: // while it goes on,
+						dead[r] = true
 						go func() {
 							_ = w.hosts[r].Close()
 							kill()
 						}()
+					case state[0] >= dies[r]+3: // but not to the end
+						<-living.Done()
 					}
 					var n int
 					if n, _, err = w.step(living, r); err == nil {
@@ -323,7 +328,7 @@ func TestSparesUnderLoss(t *testing.T) {
 			var came []int
 			for r, err := range errs {
 				switch {
-				case dies[r] > 0:
+				case dead[r]:
 				case err == nil:
 					came = append(came, r)
 				case !errors.Is(err, ErrOver):
@@ -331,7 +336,7 @@ func TestSparesUnderLoss(t *testing.T) {
 				}
 			}
 			if len(came) != members {
-				t.Fatalf("%v came to the end, of whom %v were to die: %v", came, dies, errs)
+				t.Fatalf("%v came to the end, %v died, who were to at %v: %v", came, dead, dies, errs)
 			}
 			for _, r := range came {
 				if !slices.Equal(ends[r], ends[came[0]]) || !slices.Equal(w.circles[r].Ending().Members, w.ids(came...)) {
