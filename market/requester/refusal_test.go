@@ -146,16 +146,7 @@ func TestNothingStarts(t *testing.T) {
 }
 
 func TestTooLittleADA(t *testing.T) {
-	w := newWorld(t, 2)
-	poor := chaintest.NewActor("requester").Coin(3, chain.Coins(1_500_000).With(ntx, wealth))
-	w.chain.Ledger = chaintest.New(chaintest.Params(), chaintest.Clock(), chaintest.Network(),
-		[]chain.UTxO{poor, w.purse.collateral, w.providers[0].bond, w.providers[1].bond})
-	if err := w.chain.forge(200); err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range w.providers {
-		p.publish(t)
-	}
+	w := newWorld(t, 2, chaintest.NewActor("requester").Coin(3, chain.Coins(1_500_000).With(ntx, wealth)))
 	o, err := w.now.Run(context.Background(), w.spec(market.General, "shards: {count: 2}\n"), yes)
 	if !errors.Is(err, ErrNotEnough) || !strings.Contains(err.Error(), "send ADA to") {
 		t.Fatal(err)

@@ -68,7 +68,8 @@ func newSlices(t *testing.T, providers int) *world {
 	return w
 }
 
-func newWorld(t *testing.T, providers int) *world {
+// newWorld has providers, and a requester with coins and a collateral: enough of them, if none are named.
+func newWorld(t *testing.T, providers int, coins ...chain.UTxO) *world {
 	t.Helper()
 	c, err := plutus.New(chaintest.Network(), plutus.Devnet(ntx))
 	if err != nil {
@@ -76,10 +77,14 @@ func newWorld(t *testing.T, providers int) *world {
 	}
 	w := &world{tb: t, contracts: c, dir: t.TempDir()}
 	wallet := chaintest.NewActor("requester")
-	genesis := []chain.UTxO{
-		wallet.Coin(0, chain.Coins(500_000_000).With(ntx, wealth)), wallet.Coin(1, chain.Coins(300_000_000)),
-		wallet.Coin(2, chain.Coins(300_000_000)), wallet.Coin(9, chain.Coins(20_000_000)),
+	if coins == nil {
+		coins = []chain.UTxO{
+			wallet.Coin(0, chain.Coins(500_000_000).With(ntx, wealth)), wallet.Coin(1, chain.Coins(300_000_000)),
+			wallet.Coin(2, chain.Coins(300_000_000)),
+		}
 	}
+	collateral := wallet.Coin(9, chain.Coins(20_000_000))
+	genesis := append(coins, collateral)
 	for i := range providers {
 		p := newTestProvider(t, w, byte(i+1))
 		w.providers = append(w.providers, p)
@@ -92,7 +97,7 @@ func newWorld(t *testing.T, providers int) *world {
 	for _, p := range w.providers {
 		p.publish(t)
 	}
-	w.purse = &testPurse{testChain: w.chain, collateral: genesis[3], reserved: map[chain.OutRef]string{}}
+	w.purse = &testPurse{testChain: w.chain, collateral: collateral, reserved: map[chain.OutRef]string{}}
 	store, err := bundle.OpenStore(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
