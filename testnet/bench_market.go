@@ -123,7 +123,7 @@ func (b *bench) overMarket(ctx context.Context, dir, results string) (r marketRo
 		return r, err
 	}
 	if code != 0 || o.Outcome != "approved" || o.Job == nil {
-		return r, b.w.Requester.Process.fail("the job", fmt.Errorf("%w: it ended %q with exit code %d: %s", ErrBench, o.Outcome, code, o.Error))
+		return r, b.w.Requester.Process().fail("the job", fmt.Errorf("%w: it ended %q with exit code %d: %s", ErrBench, o.Outcome, code, o.Error))
 	}
 	var dirs []string
 	for i := range o.Lots {

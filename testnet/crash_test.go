@@ -235,7 +235,7 @@ func (x *crashWorld) killRequester(t *testing.T, p requester.Phase, name string,
 func (x *crashWorld) killProvider(t *testing.T, p requester.Phase, name string, early bool) {
 	const victim = 1
 	r, _ := x.begin(t, p)
-	if err := x.Providers[victim].Process.Kill(); err != nil {
+	if err := x.Providers[victim].Process().Kill(); err != nil {
 		t.Fatal(err)
 	}
 	if err := x.StartProvider(t.Context(), victim); err != nil {
@@ -257,7 +257,7 @@ func (x *crashWorld) killLater(t *testing.T, name string, when func(*testnet.Der
 		t.Fatal(err)
 	}
 	x.onChain(t, e, func(j *testnet.DerivedJob) bool { return when(j.Lots[x.Providers[victim].Address]) })
-	if err := x.Providers[victim].Process.Kill(); err != nil {
+	if err := x.Providers[victim].Process().Kill(); err != nil {
 		t.Fatal(err)
 	}
 	if err := x.StartProvider(t.Context(), victim); err != nil {

@@ -241,7 +241,7 @@ func (d *demo) startMarket(ctx context.Context) error {
 		return err
 	}
 	for _, p := range d.w.Providers {
-		d.say.line("%s, process %d: offer published as %s", p.Name, p.Process.PID(), p.Peer)
+		d.say.line("%s, process %d: offer published as %s", p.Name, p.Process().PID(), p.Peer)
 	}
 	if err := d.lookAtOffers(ctx); err != nil {
 		return err

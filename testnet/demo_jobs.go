@@ -28,7 +28,7 @@ func (d *demo) start(name, title string) (*Run, *ranJob, error) {
 		return nil, nil, err
 	}
 	j.began = r.Began
-	d.say.line("%s: tally run examples/%s/job.yaml, process %d", title, name, d.w.Requester.Process.PID())
+	d.say.line("%s: tally run examples/%s/job.yaml, process %d", title, name, d.w.Requester.Process().PID())
 	return r, j, nil
 }
 
@@ -76,7 +76,7 @@ func (d *demo) finish(ctx context.Context, r *Run, j *ranJob, want string) error
 		j.id = o.Job.String()
 	}
 	if o.Outcome != want || code != 0 {
-		return d.w.Requester.Process.fail(fmt.Sprintf("job %s", j.name),
+		return d.w.Requester.Process().fail(fmt.Sprintf("job %s", j.name),
 			fmt.Errorf("%w: it ended %q with exit code %d, not %q: %s", ErrDemo, o.Outcome, code, want, o.Error))
 	}
 	return nil
@@ -122,13 +122,13 @@ func (d *demo) general(ctx context.Context) error {
 		return e.Entered && e.Phase == requester.Locked
 	})
 	if err == nil && !locked {
-		err = d.w.Requester.Process.fail("job 2", fmt.Errorf("%w: it ended before it was locked", ErrDemo))
+		err = d.w.Requester.Process().fail("job 2", fmt.Errorf("%w: it ended before it was locked", ErrDemo))
 	}
 	if err != nil {
 		return err
 	}
 	victim := len(d.w.Providers) - 1
-	if err := d.w.Providers[victim].Process.Kill(); err != nil {
+	if err := d.w.Providers[victim].Process().Kill(); err != nil {
 		return err
 	}
 	d.say.line("%s killed (SIGKILL): it stays away until its price is refunded, with a penalty out of its bond", d.w.Providers[victim].Name)
@@ -146,7 +146,7 @@ func (d *demo) general(ctx context.Context) error {
 	if err := d.w.StartProvider(ctx, victim); err != nil {
 		return err
 	}
-	d.say.line("%s is back, process %d", d.w.Providers[victim].Name, d.w.Providers[victim].Process.PID())
+	d.say.line("%s is back, process %d", d.w.Providers[victim].Name, d.w.Providers[victim].Process().PID())
 	return nil
 }
 
@@ -187,7 +187,7 @@ func (d *demo) inference(ctx context.Context) error {
 		return e.Entered && e.Phase == requester.Gathered
 	})
 	if err == nil && !gathered {
-		err = d.w.Requester.Process.fail("job 3", fmt.Errorf("%w: it ended before the results were gathered", ErrDemo))
+		err = d.w.Requester.Process().fail("job 3", fmt.Errorf("%w: it ended before the results were gathered", ErrDemo))
 	}
 	if err != nil {
 		return err

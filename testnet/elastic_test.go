@@ -63,7 +63,7 @@ func TestElastic(t *testing.T) {
 		t.Helper()
 		r, _ := x.begin(t, requester.Running)
 		time.Sleep(10 * time.Second) // into the training
-		if err := x.Providers[kill].Process.Kill(); err != nil {
+		if err := x.Providers[kill].Process().Kill(); err != nil {
 			t.Fatal(err)
 		}
 		return r

@@ -11,3 +11,6 @@ func FaucetScript(f *Faucet) []byte {
 
 // ShareOf is what one shard cost each side.
 var ShareOf = shareOf
+
+// Run starts any program as the participant's process.
+func (p *Participant) Run(s Spec) error { return p.run(s) }

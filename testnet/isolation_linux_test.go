@@ -52,7 +52,7 @@ func look(w *testnet.World) (contacts, error) {
 	}
 	var all []seen
 	for _, p := range append(w.Participants(), w.Bootstrap) {
-		if p.Process == nil {
+		if p.Process() == nil {
 			continue
 		}
 		s, err := inspect(p)
@@ -146,7 +146,7 @@ func (s seen) listens(local string) bool {
 // inspect reads what the process of a participant has open.
 func inspect(p *testnet.Participant) (seen, error) {
 	s := seen{name: p.Name, home: p.Home, files: map[string]string{}, unix: map[uint64]bool{}, tcp: map[uint64]tcpSocket{}}
-	proc := filepath.Join("/proc", strconv.Itoa(p.Process.PID()))
+	proc := filepath.Join("/proc", strconv.Itoa(p.Process().PID()))
 	tables := map[string][]byte{}
 	for _, kind := range []string{"unix", "tcp", "tcp6", "netlink"} {
 		b, err := os.ReadFile(filepath.Join(proc, "net", kind))
@@ -178,7 +178,7 @@ func inspect(p *testnet.Participant) (seen, error) {
 				s.tcp[inode] = row
 			case kernel[inode]: // netlink: only the kernel is at the other end
 			default:
-				if d := describe(p.Process.PID(), fd.Name()); d != "" {
+				if d := describe(p.Process().PID(), fd.Name()); d != "" {
 					s.other = append(s.other, to+" "+d)
 				}
 			}

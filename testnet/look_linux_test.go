@@ -46,7 +46,7 @@ func TestLookSees(t *testing.T) {
 				if who == "a" {
 					w.Requester, w.Providers = p, w.Providers[:len(w.Providers)-1]
 				}
-				p.Process = ready(t, p, "[ -p "+pipe+" ] || mkfifo "+pipe+" || true; "+script+"; echo '{}'; sleep 60")
+				ready(t, p, "[ -p "+pipe+" ] || mkfifo "+pipe+" || true; "+script+"; echo '{}'; sleep 60")
 			}
 			got, err := look(w)
 			if err != nil || len(got.looked) != 2 {
@@ -60,15 +60,16 @@ func TestLookSees(t *testing.T) {
 }
 
 // ready runs a shell script until it has written a line.
-func ready(t *testing.T, p *testnet.Participant, script string) *testnet.Process {
+func ready(t *testing.T, p *testnet.Participant, script string) {
 	t.Helper()
-	proc, err := testnet.StartProcess(testnet.Spec{
+	err := p.Run(testnet.Spec{
 		Name: p.Name, Program: "/bin/bash", Args: []string{"-c", script}, Env: []string{"PATH=" + os.Getenv("PATH")},
 		Dir: p.Home, Log: filepath.Join(t.TempDir(), "log"),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	proc := p.Process()
 	t.Cleanup(func() {
 		if err := proc.Kill(); err != nil {
 			t.Error(err)
@@ -81,5 +82,4 @@ func ready(t *testing.T, p *testnet.Participant, script string) *testnet.Process
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return proc
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -24,11 +25,14 @@ type Participant struct {
 	Peer    peer.ID
 	Address chain.Address
 	Addrs   []string // multiaddrs it listens on, without /p2p/
-	Process *Process // the one that runs now, or ran last; nil: none yet
 
+	process    atomic.Pointer[Process]
 	bin        string
 	passphrase string
 }
+
+// Process is the one that runs now, or ran last; nil: none yet. Anybody may ask while another is started.
+func (p *Participant) Process() *Process { return p.process.Load() }
 
 // peerReady is what tally says of a participant it made or started.
 type peerReady struct {
@@ -78,25 +82,32 @@ func (p *Participant) Tally(ctx context.Context, v any, args ...string) error {
 }
 
 // start starts the participant's long-running process.
-func (p *Participant) start(args ...string) (err error) {
-	if p.Process != nil {
+func (p *Participant) start(args ...string) error {
+	if proc := p.Process(); proc != nil {
 		select {
-		case <-p.Process.Done():
+		case <-proc.Done():
 		default:
 			return fmt.Errorf("starting %s: %w: it is running", p.Name, ErrProcess)
 		}
 	}
-	p.Process, err = StartProcess(Spec{
+	return p.run(Spec{
 		Name: p.Name, Program: p.bin, Args: append(args, "--home", p.Home, "-o", "json"), Env: p.env(), Dir: p.Home, Log: p.Log,
 	})
+}
+
+func (p *Participant) run(s Spec) error {
+	proc, err := StartProcess(s)
+	if err == nil {
+		p.process.Store(proc)
+	}
 	return err
 }
 
 func (p *Participant) stop() error {
-	if p.Process == nil {
-		return nil
+	if proc := p.Process(); proc != nil {
+		return proc.Stop()
 	}
-	return p.Process.Stop()
+	return nil
 }
 
 // Holds is what a wallet holds, as its owner sees it.

@@ -32,7 +32,7 @@ func (p *Participant) Resume(job string) (*Run, error) {
 // Follow hands every progress event that it has not handed out before to f, until f says that it has seen enough or the
 // process ends; enough says which.
 func (r *Run) Follow(ctx context.Context, f func(e requester.Event, at time.Time) (enough bool)) (enough bool, err error) {
-	proc := r.p.Process
+	proc := r.p.Process()
 	for {
 		ended := false
 		select {
@@ -68,7 +68,7 @@ func (r *Run) Until(ctx context.Context, phase requester.Phase) (requester.Event
 	var seen requester.Event
 	ok, err := r.Follow(ctx, func(e requester.Event, _ time.Time) bool { seen = e; return e.Entered && e.Phase == phase })
 	if err == nil && !ok {
-		err = r.p.Process.fail(fmt.Sprintf("waiting until the job is %s", phase), fmt.Errorf("it ended in phase %q", seen.Phase))
+		err = r.p.Process().fail(fmt.Sprintf("waiting until the job is %s", phase), fmt.Errorf("it ended in phase %q", seen.Phase))
 	}
 	return seen, err
 }
@@ -76,15 +76,15 @@ func (r *Run) Until(ctx context.Context, phase requester.Phase) (requester.Event
 // Outcome waits for the end of the process and reads how the job ended. A job that failed is no error here if its
 // program said how.
 func (r *Run) Outcome(ctx context.Context) (o requester.Outcome, code int, err error) {
-	if code, err = r.p.Process.Wait(ctx); err != nil {
+	if code, err = r.p.Process().Wait(ctx); err != nil {
 		return o, code, err
 	}
-	out := bytes.Join(r.p.Process.Output(), []byte("\n"))
+	out := bytes.Join(r.p.Process().Output(), []byte("\n"))
 	if err := json.Unmarshal(out, &o); err != nil {
-		return o, code, r.p.Process.fail(fmt.Sprintf("tally run ended with exit code %d", code), err)
+		return o, code, r.p.Process().fail(fmt.Sprintf("tally run ended with exit code %d", code), err)
 	}
 	return o, code, nil
 }
 
 // Kill ends the process as a crash would.
-func (r *Run) Kill() error { return r.p.Process.Kill() }
+func (r *Run) Kill() error { return r.p.Process().Kill() }

@@ -136,7 +136,7 @@ func (w *World) StartBootstrap(ctx context.Context) error {
 		return err
 	}
 	var ready peerReady
-	if err := w.Bootstrap.Process.Ready(ctx, &ready); err != nil {
+	if err := w.Bootstrap.Process().Ready(ctx, &ready); err != nil {
 		return err
 	}
 	w.Bootstrap.adopt(ready)
@@ -217,7 +217,7 @@ func (w *World) StartProvider(ctx context.Context, i int) error {
 		return err
 	}
 	var ready peerReady
-	if err := p.Process.Ready(ctx, &ready); err != nil {
+	if err := p.Process().Ready(ctx, &ready); err != nil {
 		return err
 	}
 	p.adopt(ready)

@@ -60,7 +60,7 @@ func TestDisputesAll(t *testing.T) {
 	t.Run("outputs that nobody can have", func(t *testing.T) {
 		run, id := c.reviewed(t, "echo 42 > $OUTPUT_DIR/n")
 		c.until(t, id, escrow.Committed)
-		if err := c.Providers[0].Process.Kill(); err != nil {
+		if err := c.Providers[0].Process().Kill(); err != nil {
 			t.Fatal(err)
 		}
 		c.run(t, c.Requester.Home, "", nil, "dispute", id, "0").wants(t, 0)

@@ -130,7 +130,7 @@ func (c *court) sold(t *testing.T, want escrow.Status) {
 // refunds has a provider that goes away for good while it works.
 func (c *court) refunds(t *testing.T) {
 	run, id := c.begun(t, c.disputable(t, "sleep 5", 1, "6s", "30s", "0.0008"), requester.Running)
-	if err := errors.Join(c.Providers[0].Process.Kill(), run.Kill()); err != nil {
+	if err := errors.Join(c.Providers[0].Process().Kill(), run.Kill()); err != nil {
 		t.Fatal(err)
 	}
 	c.run(t, c.Requester.Home, "", nil, "refund", id).wants(t, exitRefunded, "refunded")

@@ -68,12 +68,12 @@ func TestForks(t *testing.T) {
 	})
 	t.Run("a refund on the losing side is made again", func(t *testing.T) {
 		id := f.begins(t, "sleep 5", "10s", requester.Running)
-		if err := f.Providers[0].Process.Kill(); err != nil {
+		if err := f.Providers[0].Process().Kill(); err != nil {
 			t.Fatal(err)
 		}
 		f.cut(t)
 		f.sees(t, id, escrow.Refunded)
-		if _, err := f.Requester.Process.Wait(t.Context()); err != nil {
+		if _, err := f.Requester.Process().Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		f.heal(t, providers)
@@ -113,7 +113,7 @@ func (f forked) both(t *testing.T, id string, want escrow.Status) {
 	t.Helper()
 	f.sees(t, id, want)
 	f.sold(t, want)
-	if _, err := f.Requester.Process.Wait(t.Context()); err != nil {
+	if _, err := f.Requester.Process().Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -358,7 +358,7 @@ func (s *street) breaksOff(t *testing.T) {
 		if _, err := run.Until(t.Context(), requester.Quoted); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Providers[1].Process.Kill(); err != nil {
+		if err := s.Providers[1].Process().Kill(); err != nil {
 			t.Fatal(err)
 		}
 		out, code, err := run.Outcome(t.Context())

@@ -185,7 +185,7 @@ func (c *court) abandoned(t *testing.T) {
 			gone = slices.IndexFunc(c.Providers, func(p *testnet.Participant) bool { return p.Address == l.Address })
 		}
 	}
-	if err := errors.Join(run.Kill(), c.Providers[gone].Process.Kill()); err != nil {
+	if err := errors.Join(run.Kill(), c.Providers[gone].Process().Kill()); err != nil {
 		t.Fatal(err)
 	}
 	claimed := func() (n int) {
@@ -216,7 +216,7 @@ func (c *court) abandoned(t *testing.T) {
 // finished: one provider is gone, and the others are paid long before commit_by.
 func (c *court) finished(t *testing.T) {
 	run, id := c.begun(t, c.tenth(t, "{count: 40, min: 30}", "sleep 3; echo 1 > $OUTPUT_DIR/n", "60s", "{policy: accept, window: 5s}"), requester.Running)
-	if err := c.Providers[3].Process.Kill(); err != nil {
+	if err := c.Providers[3].Process().Kill(); err != nil {
 		t.Fatal(err)
 	}
 	o, code, err := run.Outcome(t.Context())

@@ -24,7 +24,7 @@ func TestVersions(t *testing.T) {
 	}
 	waits := map[string]string{"verify": "{policy: review, window: 3m}"}
 	first := s.gathered(t, waits)
-	if err := s.Requester.Process.Kill(); err != nil {
+	if err := s.Requester.Process().Kill(); err != nil {
 		t.Fatal(err)
 	}
 	home := s.Requester.Home
@@ -33,7 +33,7 @@ func TestVersions(t *testing.T) {
 	next.Contracts.MaxReviewMS--
 	for _, p := range []*testnet.Participant{s.Requester, s.Providers[0]} {
 		if p != s.Requester {
-			if err := p.Process.Kill(); err != nil {
+			if err := p.Process().Kill(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -68,7 +68,7 @@ func TestVersions(t *testing.T) {
 		t.Errorf("%d outputs of the new contracts: %v", len(at), err)
 	}
 	s.run(t, home, "", nil, "approve", second).wants(t, 0)
-	if code, err := s.Requester.Process.Wait(t.Context()); err != nil || code != 0 {
+	if code, err := s.Requester.Process().Wait(t.Context()); err != nil || code != 0 {
 		t.Errorf("exit code %d %v", code, err)
 	}
 	for _, id := range []string{first, second} {
