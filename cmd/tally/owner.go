@@ -17,11 +17,15 @@ import (
 // owners are the names of such files.
 const owners = "paying-*"
 
+// nameTries is how often a new file may be swept away before it is locked. Others sweep once each as they begin to pay,
+// so that many in a row do not happen; it ends where no file can be locked at all.
+const nameTries = 1000
+
 // name is this process as an owner of payments.
 func (c *coffer) name(a *app) (string, error) {
 	var err error
 	for tries := 0; c.locked == nil; tries++ {
-		if tries == 10 {
+		if tries == nameTries {
 			return "", err
 		}
 		var f *os.File
